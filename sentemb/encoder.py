@@ -1,0 +1,340 @@
+"""Build, load, save and run a sentence encoder: a `SentenceTransformer` of stock modules only.
+
+So every encoder saved here opens with plain sentence-transformers and no flag. Poolers go by name:
+
+======================  ==========================================================================================
+`cls`                   last-layer state of the first token, before any head
+`cls_pooler`            the tanh head of the checkpoint on that state: tanh(W h + b); the checkpoint must hold it
+`mean`, `max`           over the tokens, pads left out, [CLS] and [SEP] in
+`first_last_avg`        mean over the tokens of (H_1 + H_n) / 2; H_1 is the first block, not the embedding layer
+`last2_avg`             mean over the tokens of (H_{n-1} + H_n) / 2
+======================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
+
+from sentemb import assets
+from sentemb.errors import ModelError, nearest, shortened
+from sentemb.saving import replace_folder, write_json
+from sentemb.types import Tokens
+
+Pooler = Literal["cls", "cls_pooler", "mean", "max", "first_last_avg", "last2_avg"]
+POOLERS: tuple[str, ...] = get_args(Pooler)
+
+_LEGACY_POOLING_KEYS = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+}
+
+
+# ------------------------------------------------------------------------------------------------ build and load
+def build_encoder(name: str, pooling: Pooler = "mean", max_tokens: int | None = None) -> SentenceTransformer:
+    """A sentence encoder from any Hugging Face encoder: a hub name, a folder, or `bundled:mini`.
+
+    Args:
+        name: what to start from. Of a sentence-transformers folder only the transformer is taken.
+        pooling: one of `POOLERS`.
+        max_tokens: longer texts are cut, special tokens included; None: what the checkpoint allows.
+
+    Raises:
+        ModelError: the name can't be found or opened, or the checkpoint lacks what the pooler needs.
+    """
+    if pooling not in POOLERS:
+        raise ModelError(
+            "pooling", f"unknown pooler {shortened(pooling)}.{nearest(pooling, POOLERS)}", f"Use one of: {', '.join(POOLERS)}"
+        )
+    transformer = _open(name, lambda path: Transformer(path, model_kwargs={"dtype": torch.float32}))
+    limit = getattr(transformer.config, "max_position_embeddings", None)
+    if max_tokens is not None:
+        if limit is not None and max_tokens > limit:
+            raise ModelError(name, f"max_tokens is {max_tokens}, but the encoder has {limit} positions", f"Use {limit} or fewer")
+        transformer.max_seq_length = max_tokens
+    encoder = SentenceTransformer(modules=[transformer, *_pooling_modules(transformer, pooling, name)], device="cpu")
+    return _freeze_unused(encoder)
+
+
+def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = False) -> SentenceTransformer:
+    """Opens a saved encoder (a run's `encoder/`, any sentence-transformers model) or, raw, as `build_encoder`.
+
+    Args:
+        name: folder, run folder, hub name, or `bundled:mini`.
+        pooling: None keeps the pooling that was saved (a raw encoder then gets `mean`).
+        trust_remote_code: passed on; needed only for models with code of their own.
+
+    Raises:
+        ModelError: the name can't be found or opened.
+    """
+    folder = Path(name)
+    if (folder / "encoder" / "modules.json").is_file():
+        name = str(folder / "encoder")
+    if pooling is not None:
+        return build_encoder(name, pooling)
+    if assets.is_bundled(name) or (folder.is_dir() and not (folder / "modules.json").is_file()):
+        return build_encoder(name)
+    opener = lambda path: SentenceTransformer(path, device="cpu", trust_remote_code=trust_remote_code)  # noqa: E731
+    encoder = _open(name, opener)
+    return _freeze_unused(encoder.float())
+
+
+def _open(name: str, opener: Callable[[str], Any]) -> Any:
+    """Runs `opener` on the folder or hub name, and turns what can go wrong into a `ModelError`."""
+    path = str(assets.path(name)) if assets.is_bundled(name) else name
+    folder = Path(path)
+    looks_local = folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1
+    if looks_local and not folder.is_dir():
+        raise ModelError(name, "there is no such folder", "Check the path, or name a model of the hub (owner/name)")
+    if looks_local and not any(folder.rglob("*.safetensors")):
+        held = "only pickled weights (.bin)" if any(folder.rglob("*.bin")) else "no weights (*.safetensors)"
+        raise ModelError(name, f"the folder holds {held}", "Name a folder with a saved encoder in safetensors form")
+    try:
+        return opener(path)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        cause = shortened(str(error).split("\n")[0])
+        if looks_local:
+            raise ModelError(name, f"the folder could not be opened as an encoder ({cause})", "Save the model again") from error
+        remedy = "Check the name and the network, or name a folder on this machine or bundled:mini"
+        raise ModelError(name, f"not a folder here, and not to be had from the hub ({cause})", remedy) from error
+
+
+def _pooling_modules(transformer: Transformer, pooling: Pooler, name: str) -> list[nn.Module]:
+    width = transformer.get_embedding_dimension()
+    if pooling in ("cls", "mean", "max"):
+        return [Pooling(width, pooling)]
+    if pooling == "cls_pooler":
+        return [Pooling(width, "cls"), _tanh_head(transformer, name)]
+    n_layers = transformer.config.num_hidden_layers
+    weights = torch.zeros(n_layers)  # of H_1 … H_n: layer_start=1 leaves the embedding layer out
+    weights[[0, -1] if pooling == "first_last_avg" else [max(n_layers - 2, 0), -1]] = 1.0
+    transformer.model.config.output_hidden_states = True
+    layers = WeightedLayerPooling(width, n_layers, layer_start=1, layer_weights=nn.Parameter(weights))
+    return [layers, Pooling(width, "mean")]
+
+
+def _tanh_head(transformer: Transformer, name: str) -> Dense:
+    """The checkpoint's own pooler as a `Dense`; refuses one that transformers made up for want of weights."""
+    pooler = getattr(transformer.model, "pooler", None)
+    linear = getattr(pooler, "dense", None)
+    if linear is None or not _checkpoint_holds(transformer, "pooler.dense.weight"):
+        raise ModelError(name, "cls_pooler needs a tanh head, and this checkpoint has none", "Use pooling cls, or another encoder")
+    width = linear.in_features
+    return Dense(width, width, activation_function=nn.Tanh(), init_weight=linear.weight.data, init_bias=linear.bias.data)
+
+
+def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
+    from transformers import AutoModel
+
+    _, info = AutoModel.from_pretrained(transformer.config._name_or_path, output_loading_info=True)
+    return not any(key.endswith(ending) for key in info["missing_keys"])
+
+
+def _freeze_unused(encoder: SentenceTransformer) -> SentenceTransformer:
+    """No gradient for what no embedding depends on (the transformer's own pooler) or what is a setting (layer weights)."""
+    for module in encoder:
+        if isinstance(module, WeightedLayerPooling):
+            module.layer_weights.requires_grad_(False)
+        if isinstance(module, Transformer) and getattr(module.model, "pooler", None) is not None:
+            module.model.pooler.requires_grad_(False)
+    return encoder
+
+
+def append_affine(encoder: SentenceTransformer, weight: Tensor, bias: Tensor) -> SentenceTransformer:
+    """The same encoder followed by y = W x + b, as a stock `Dense`: the slot for whitening.
+
+    Args:
+        encoder: with embeddings of width D; not changed, its modules are shared.
+        weight: (K, D) float.
+        bias: (K,) float.
+
+    Raises:
+        ModelError: the shapes don't fit the encoder.
+    """
+    width = encoder.get_embedding_dimension()
+    if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
+        given = f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)}"
+        raise ModelError("affine", f"{given} don't fit an encoder of width {width}", f"Pass (K, {width}) and (K,)")
+    dense = Dense(width, len(weight), activation_function=None, init_weight=weight.float(), init_bias=bias.float())
+    return SentenceTransformer(modules=[*encoder, dense], device="cpu")
+
+
+def append_tanh_layer(encoder: SentenceTransformer) -> SentenceTransformer:
+    """The same encoder followed by a randomly initialised D → D linear layer and tanh (supervised SimCSE keeps it)."""
+    width = encoder.get_embedding_dimension()
+    return SentenceTransformer(modules=[*encoder, Dense(width, width, activation_function=nn.Tanh())], device="cpu")
+
+
+# ------------------------------------------------------------------------------------------------ save
+def save_encoder(encoder: SentenceTransformer, folder: Path) -> None:
+    """Writes the sentence-transformers layout, and the older keys that other servers still read, in one rename.
+
+    The keys: the pooling flags in `1_Pooling/config.json` and `max_seq_length` in `sentence_bert_config.json`
+    (text-embeddings-inference and infinity need them; sentence-transformers 6 leaves them out).
+    """
+    with replace_folder(folder) as temporary:
+        encoder.save(str(temporary), create_model_card=False, safe_serialization=True)
+        for index, module in enumerate(encoder):
+            if isinstance(module, Pooling):
+                flags = {key: module.pooling_mode == mode for mode, key in _LEGACY_POOLING_KEYS.items()}
+                _add_keys(temporary / f"{index}_Pooling" / "config.json", flags)
+        _add_keys(temporary / "sentence_bert_config.json", {"max_seq_length": encoder.max_seq_length})
+
+
+def _add_keys(file: Path, keys: dict[str, Any]) -> None:
+    import json
+
+    write_json(file, json.loads(file.read_text(encoding="utf-8")) | keys)
+
+
+# ------------------------------------------------------------------------------------------------ run
+@dataclass(frozen=True, slots=True)
+class MicroBatching:
+    """How a batch is cut for the encoder. The objective sees the same batch whatever is set here.
+
+    Attributes:
+        max_tokens: padded tokens of a micro-batch at most; a single longer text is a micro-batch of its own.
+        gradient_cache: keep no activations; each micro-batch is run again, with the same dropout, in the backward
+            pass (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). Memory
+            is then that of one micro-batch, at the price of a second forward pass.
+    """
+
+    max_tokens: int = 2048
+    gradient_cache: bool = False
+
+
+def tokenise(encoder: SentenceTransformer, texts: Sequence[str]) -> Tokens:
+    """Token ids of N texts, special tokens in, cut at the encoder's `max_seq_length`, without padding."""
+    rows = encoder.tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=encoder.max_seq_length,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )["input_ids"]
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    return Tokens(torch.tensor([token for row in rows for token in row], dtype=torch.int64), lengths)
+
+
+def join_tokens(columns: Sequence[Tokens]) -> Tokens:
+    """The texts of several columns one after another, so that they share micro-batches."""
+    return Tokens(torch.cat([column.ids for column in columns]), torch.cat([column.lengths for column in columns]))
+
+
+def plan_micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Row numbers of each micro-batch: rows of like length together, at most `max_tokens` padded tokens each.
+
+    >>> plan_micro_batches([3, 9, 4, 3], max_tokens=12)
+    [[1], [2, 0, 3]]
+    """
+    batches: list[list[int]] = []
+    width = 0
+    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not batches or (len(batches[-1]) + 1) * width > max_tokens:
+            batches.append([])
+            width = lengths[row]
+        batches[-1].append(row)
+    return batches
+
+
+def embed_tokens(
+    run: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, micro_batching: MicroBatching
+) -> Tensor:
+    """(N, …) results of `run` on N texts, in their order: length-sorted micro-batches inside, gradients kept.
+
+    Args:
+        run: (n, T) int64 ids and (n, T) int64 mask → (n, …) float. Must treat rows independently.
+        tokens: N texts, ids on the device to run on.
+        pad_id: what fills the shorter rows.
+        micro_batching: how to cut.
+    """
+    rows = tokens.rows()
+    plan = plan_micro_batches(tokens.lengths.tolist(), micro_batching.max_tokens)
+    results = []
+    for numbers in plan:
+        ids = pad_sequence([rows[i] for i in numbers], batch_first=True, padding_value=pad_id)
+        lengths = tokens.lengths[numbers].to(ids.device)
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+        if micro_batching.gradient_cache and torch.is_grad_enabled():
+            results.append(checkpoint(run, ids, mask, use_reentrant=False, preserve_rng_state=True))
+        else:
+            results.append(run(ids, mask))
+    order = torch.tensor([i for numbers in plan for i in numbers], device=results[0].device)
+    return torch.cat(results)[torch.argsort(order)]
+
+
+def sentence_embeddings(encoder: SentenceTransformer) -> Callable[[Tensor, Tensor], Tensor]:
+    """The encoder as a function of padded ids and mask, for `embed_tokens`."""
+
+    def run(ids: Tensor, mask: Tensor) -> Tensor:
+        embedding: Tensor = encoder({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+        return embedding
+
+    return run
+
+
+def pad_id_of(encoder: SentenceTransformer) -> int:
+    """The id that fills short rows; 0 for tokenizers without a pad token (the mask hides it anyway)."""
+    return int(encoder.tokenizer.pad_token_id or 0)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Dropout off inside the block; afterwards every submodule is in the mode it was in before."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@torch.inference_mode()
+def embed(encoder: SentenceTransformer, texts: Sequence[str], *, max_tokens_per_batch: int = 4096) -> Any:
+    """(N, D) float32 embeddings of N texts as NumPy, not normalised; each distinct text is encoded once.
+
+    Runs without dropout, on the device the encoder is on, and leaves its mode as it was. A prompt that the model was
+    saved with is put before each text, as sentence-transformers does.
+
+    Raises:
+        ModelError: an embedding is not finite.
+    """
+    prompt = encoder.prompts.get(encoder.default_prompt_name or "", "") or ""
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return np.zeros((0, encoder.get_embedding_dimension()), dtype=np.float32)
+    with eval_mode(encoder):
+        if isinstance(encoder[0], Transformer) and (not prompt or _includes_prompt(encoder)):
+            tokens = tokenise(encoder, [prompt + text for text in distinct]).to(encoder.device)
+            cut = MicroBatching(max_tokens_per_batch)
+            found = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), cut)
+            vectors = found.float().cpu().numpy()
+        else:  # static embeddings, bag of words, prompts left out of the pooling: sentence-transformers knows how
+            vectors = encoder.encode(distinct, convert_to_numpy=True, show_progress_bar=False).astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise ModelError(
+            "encoder", f"the embedding of {shortened(distinct[bad[0]])} is not finite", "Train again with a lower learning rate"
+        )
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return vectors[[row_of[text] for text in texts]]
+
+
+def _includes_prompt(encoder: SentenceTransformer) -> bool:
+    return all(module.include_prompt for module in encoder if isinstance(module, Pooling))

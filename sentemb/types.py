@@ -1,0 +1,112 @@
+"""The few types that cross folders. Axes: B rows of a batch, N texts, T tokens, D width, V columns (views)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+
+
+class Row(NamedTuple):
+    """One training example: its texts in the order of the row type, and its target if it has one.
+
+    Row types: sentences (text), pairs (anchor, positive), triplets (anchor, positive, negative),
+    labelled_pairs (text1, text2; target: class number), scored_pairs (text1, text2; target: gold score in [0, 1]).
+    """
+
+    texts: tuple[str, ...]
+    target: float | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """N tokenised texts without padding.
+
+    Attributes:
+        ids: (sum of lengths,) int64, the token ids of all texts end to end, special tokens included.
+        lengths: (N,) int64, the number of tokens of each text, each > 0.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """N tensors (T_i,) int64, views into `ids`."""
+        return self.ids.split(self.lengths.tolist())
+
+    def to(self, device: torch.device) -> Tokens:
+        """The same tokens on another device; lengths stay on the CPU, where batches are planned."""
+        return Tokens(self.ids.to(device, non_blocking=True), self.lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a method is trained on at one step.
+
+    Attributes:
+        columns: V columns of B tokenised texts; row i of every column belongs to example i.
+        targets: (B,) int64 class numbers or float32 gold scores in [0, 1], or None.
+    """
+
+    columns: tuple[Tokens, ...]
+    targets: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        targets = None if self.targets is None else self.targets.to(device, non_blocking=True)
+        return Batch(tuple(column.to(device) for column in self.columns), targets)
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """A loss and the named, unweighted parts that it is made of.
+
+    Attributes:
+        total: () float, what is differentiated.
+        parts: name → () float, for the log; may be empty.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A training method: one `nn.Module` that owns the encoder and all that is trained beside it.
+
+    `encode` turns a batch into embeddings; `objective` turns embeddings into a loss and knows nothing of tokens.
+    The micro-batching (and so gradient caching) lives in `encode`, so a new objective needs no change there.
+    """
+
+    encoder: SentenceTransformer
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(V, B, D) float embeddings of the batch's views."""
+
+    def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
+        """The loss of (V, B, D) embeddings."""
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """`objective(encode(batch), batch)`, plus terms that need a pass of their own (masked LM)."""
+
+    def after_step(self, step: int) -> None:
+        """Called after each optimiser step (momentum encoders, queues)."""
+
+
+class Embedder(Protocol):
+    """Texts in, vectors out: what evaluation and corpus encoding need of a model."""
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(N, D) float32, row i the embedding of text i."""
