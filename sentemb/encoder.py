@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -31,9 +31,8 @@ from torch.utils.checkpoint import checkpoint
 from sentemb import assets
 from sentemb.errors import ModelError, nearest, shortened
 from sentemb.saving import replace_folder, write_json
-from sentemb.types import Tokens
+from sentemb.types import Pooler, Tokens
 
-Pooler = Literal["cls", "cls_pooler", "mean", "max", "first_last_avg", "last2_avg"]
 POOLERS: tuple[str, ...] = get_args(Pooler)
 
 _LEGACY_POOLING_KEYS = {

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
+
+
+Pooler = Literal["cls", "cls_pooler", "mean", "max", "first_last_avg", "last2_avg"]
+"""How token states become one vector; `sentemb.encoder` says what each does."""
+
+RowType = Literal["sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
+"""What one training example is made of; see `Row`."""
 
 
 class Row(NamedTuple):

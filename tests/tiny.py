@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer
 
-from sentemb.encoder import Pooler, build_encoder
+from sentemb.encoder import build_encoder
+from sentemb.types import Pooler
 
 WORDS = (
     "a the man woman child dog cat bird is are was plays playing runs running eats eating sings guitar piano flute "
