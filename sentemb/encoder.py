@@ -216,12 +216,12 @@ class MicroBatching:
     gradient_cache: bool = False
 
 
-def tokenise(encoder: SentenceTransformer, texts: Sequence[str]) -> Tokens:
-    """Token ids of N texts, special tokens in, cut at the encoder's `max_seq_length`, without padding."""
+def tokenise(encoder: SentenceTransformer, texts: Sequence[str], max_tokens: int | None = None) -> Tokens:
+    """Token ids of N texts, special tokens in, without padding, cut at `max_tokens` (None: the encoder's own limit)."""
     rows = encoder.tokenizer(
         list(texts),
         truncation=True,
-        max_length=encoder.max_seq_length,
+        max_length=max_tokens or encoder.max_seq_length,
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=False,
@@ -337,3 +337,10 @@ def embed(encoder: SentenceTransformer, texts: Sequence[str], *, max_tokens_per_
 
 def _includes_prompt(encoder: SentenceTransformer) -> bool:
     return all(module.include_prompt for module in encoder if isinstance(module, Pooling))
+
+
+def embed_columns(encoder: SentenceTransformer, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
+    """(V, B, D) float embeddings of V columns of B tokenised texts, with gradients; columns share micro-batches."""
+    tokens = join_tokens(columns)
+    flat = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), micro_batching)
+    return flat.view(len(columns), len(columns[0]), -1)

@@ -1,0 +1,86 @@
+"""SimCSE, unsupervised and supervised (Gao et al. 2021, arXiv 2104.08821).
+
+Differs from the authors' code: negatives gathered from other processes keep their gradients; the masked-LM term masks
+each view once more in a pass of its own, as theirs does. At test time the encoder is read out without a `train_only`
+head, also for the dev score.
+"""
+
+from __future__ import annotations
+
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+
+from sentemb.encoder import MicroBatching, embed_columns
+from sentemb.functional.gather import gather_rows
+from sentemb.methods.base import TrainingMethod
+from sentemb.methods.masked_lm import MaskedLMTerm
+from sentemb.objectives.info_nce import info_nce
+from sentemb.types import Batch, LossTerms, Tokens
+
+
+def train_only_head(encoder: SentenceTransformer) -> nn.Module:
+    """The D → D linear layer with tanh on top of [CLS], randomly initialised as BERT's layers are, dropped at test."""
+    width = encoder.get_embedding_dimension()
+    linear = nn.Linear(width, width)
+    nn.init.normal_(linear.weight, std=0.02)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.Tanh())
+
+
+class SimCSE(TrainingMethod):
+    """SimCSE: one column is seen twice under dropout (Eq. 4); pairs and triplets bring their own positives (Eq. 5).
+
+    Args:
+        encoder: the encoder f; in training mode its dropout makes the two views.
+        temperature: τ > 0.
+        head: on top of the embeddings in training only, or None.
+        hard_negative_weight: α > 0, the weight of an anchor's own hard negative (Eq. 8); triplets only.
+        masked_lm: the auxiliary term, or None.
+        micro_batching: how a batch is cut for the encoder.
+    """
+
+    def __init__(
+        self,
+        encoder: SentenceTransformer,
+        *,
+        temperature: float,
+        head: nn.Module | None = None,
+        hard_negative_weight: float = 1.0,
+        masked_lm: MaskedLMTerm | None = None,
+        micro_batching: MicroBatching,
+    ) -> None:
+        super().__init__(encoder, micro_batching)
+        self.temperature = temperature
+        self.hard_negative_weight = hard_negative_weight
+        self.head = head if head is not None else nn.Identity()
+        self.masked_lm = masked_lm
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(V, B, D): V = 2 for sentences (each encoded twice, with other dropout masks) and pairs, 3 for triplets."""
+        return embed_columns(self.encoder, _views(batch), self.micro_batching)
+
+    def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
+        """Mean InfoNCE over the anchors, negatives from all processes."""
+        anchors, *others = self.head(embeddings)
+        candidates = [gather_rows(rows) for rows in others]
+        loss = info_nce(
+            anchors,
+            candidates[0][0],
+            temperature=self.temperature,
+            negatives=candidates[1][0] if len(candidates) > 1 else None,
+            own_negative_weight=self.hard_negative_weight,
+            offset=candidates[0][1],
+        ).mean()
+        return LossTerms(loss, {"contrastive": loss})
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """Contrastive loss plus λ times the masked-LM loss, if there is one."""
+        terms = self.objective(self.encode(batch), batch)
+        if self.masked_lm is None:
+            return terms
+        masked_lm = self.masked_lm(_views(batch), self.micro_batching)
+        return LossTerms(terms.total + self.masked_lm.weight * masked_lm, {**terms.parts, "masked_lm": masked_lm})
+
+
+def _views(batch: Batch) -> tuple[Tokens, ...]:
+    return batch.columns * 2 if len(batch.columns) == 1 else batch.columns

@@ -1,0 +1,62 @@
+"""From a validated recipe to objects: the one place that knows both the schema and the classes."""
+
+from __future__ import annotations
+
+from sentence_transformers import SentenceTransformer
+
+from sentemb.encoder import MicroBatching, append_tanh_layer, build_encoder, load
+from sentemb.methods.base import TrainingMethod
+from sentemb.methods.masked_lm import MaskedLMTerm
+from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet
+from sentemb.methods.simcse import SimCSE, train_only_head
+from sentemb.recipe.schema import (
+    EncoderConfig,
+    SBERTRegressionConfig,
+    SBERTSoftmaxConfig,
+    SBERTTripletConfig,
+    SimCSEConfig,
+    Stage,
+    SupervisedSimCSEConfig,
+)
+
+
+def build_first_encoder(config: EncoderConfig) -> SentenceTransformer:
+    """The encoder that the first stage starts from."""
+    return load(config.name) if config.pooling is None else build_encoder(config.name, config.pooling)
+
+
+def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str) -> TrainingMethod:
+    """The stage's method around `encoder`.
+
+    Args:
+        stage: a stage of a validated recipe.
+        encoder: what is trained; a `kept` head is appended to it.
+        checkpoint: the name the recipe's encoder was made from (a masked-LM head is read from there).
+    """
+    cut = MicroBatching(stage.train.micro_batch_tokens, stage.train.gradient_cache)
+    match stage.method:
+        case SimCSEConfig() | SupervisedSimCSEConfig():
+            return _simcse(stage.method, encoder, checkpoint, cut)
+        case SBERTSoftmaxConfig(concatenation=mode):
+            labels = stage.data.label_names
+            return SBERTSoftmax(encoder, n_labels=len(labels), concatenation=mode, micro_batching=cut)
+        case SBERTRegressionConfig():
+            return SBERTRegression(encoder, cut)
+        case SBERTTripletConfig(margin=margin):
+            return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
+
+
+def _simcse(
+    config: SimCSEConfig | SupervisedSimCSEConfig, encoder: SentenceTransformer, checkpoint: str, cut: MicroBatching
+) -> SimCSE:
+    if config.head == "kept":
+        encoder = append_tanh_layer(encoder)
+    mlm = config.mlm
+    return SimCSE(
+        encoder,
+        temperature=config.temperature,
+        head=train_only_head(encoder) if config.head == "train_only" else None,
+        hard_negative_weight=config.hard_negative_weight if isinstance(config, SupervisedSimCSEConfig) else 1.0,
+        masked_lm=MaskedLMTerm(encoder, checkpoint, weight=mlm.weight, mask_rate=mlm.mask_rate) if mlm else None,
+        micro_batching=cut,
+    )

@@ -1,0 +1,55 @@
+"""Two processes with half the batch each must train as one process with the whole batch does."""
+
+from __future__ import annotations
+
+import socket
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from numpy.testing import assert_allclose
+
+from sentemb.functional.gather import gather_rows
+from sentemb.objectives.info_nce import info_nce
+
+N, D = 6, 4
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(N, D, generator=generator, dtype=torch.float64) for _ in range(3))  # type: ignore[return-value]
+
+
+def loss_of(weight: torch.Tensor, rows: slice) -> torch.Tensor:
+    a, p, n = (x[rows] @ weight for x in data())
+    (p, offset), (n, _) = gather_rows(p), gather_rows(n)
+    return info_nce(a, p, negatives=n, temperature=0.3, own_negative_weight=2.0, offset=offset).mean()
+
+
+def worker(rank: int, port: int, queue: mp.Queue) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
+    loss = loss_of(weight, slice(rank * N // 2, (rank + 1) * N // 2))
+    loss.backward()
+    dist.all_reduce(weight.grad)  # what DDP does: the mean over processes
+    total = loss.detach().clone()
+    dist.all_reduce(total)
+    if rank == 0:
+        queue.put((total.item() / 2, (weight.grad / 2).tolist()))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_loss_and_gradient_of_two_processes_equal_those_of_one():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    context = mp.get_context("spawn")
+    queue = context.SimpleQueue()
+    mp.spawn(worker, args=(port, queue), nprocs=2)
+    loss, gradient = queue.get()
+    weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
+    whole = loss_of(weight, slice(None))
+    whole.backward()
+    assert_allclose(loss, whole.item(), rtol=1e-12)
+    assert_allclose(gradient, weight.grad, rtol=1e-10)
