@@ -1,0 +1,132 @@
+"""How far a Spearman would move on other pairs of the same kind: percentile bootstrap over the pairs.
+
+A resample draws N pairs with replacement, so it is N weights w_i (how often pair i was drawn). Ranks with ties follow
+from the weights without sorting again: a value's rank is the number of drawn values below it plus the middle of its
+own, and values are put in order once. A resample costs O(N), and chunks of resamples are done together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sentemb.metrics.correlation import spearman
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+N_RESAMPLES = 1000
+_CHUNK_CELLS = 500_000  # resamples × pairs held at once: 4 MB an array
+
+
+class Interval(NamedTuple):
+    """A two-sided 95 % interval, low ≤ high."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Spearman of a first model minus that of a second on the same pairs.
+
+    Attributes:
+        value: on all pairs, in [-2, 2].
+        interval95: percentile interval over the resamples.
+        p_value: two-sided: twice the smaller share of resamples that lie on one side of 0, in (0, 1].
+    """
+
+    value: float
+    interval95: Interval
+    p_value: float
+
+
+def bootstrap_spearman(
+    predictions: Array, gold: Array, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> Interval:
+    """The 95 % percentile interval of Spearman's correlation over resamples of the pairs (Efron 1979).
+
+    Args:
+        predictions: (N,) float, finite, not all alike.
+        gold: (N,) float, finite, not all alike.
+        rng: where the resamples come from; the same state gives the same interval.
+        n_resamples: > 0. Resamples in which all values are alike (only a handful of pairs) are left out.
+
+    Raises:
+        DataError: as `spearman`.
+    """
+    spearman(predictions, gold)
+    values = np.concatenate(
+        [_spearman_of_resamples(predictions, gold, w) for w in _weights(len(gold), n_resamples, rng)]
+    )
+    return _interval(values)
+
+
+def paired_bootstrap(
+    first: Array, second: Array, gold: Array, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> Difference:
+    """Whether two models' predictions on the same pairs differ in Spearman by more than chance.
+
+    Both are scored on the same resamples (Koehn 2004), so what makes a pair hard for both cancels out. Swapping the
+    models turns the sign of the difference and of its interval, and keeps the p-value.
+
+    Args:
+        first: (N,) float, the first model's predictions.
+        second: (N,) float, the second model's.
+        gold: (N,) float.
+        rng: where the resamples come from.
+        n_resamples: > 0.
+
+    Raises:
+        DataError: as `spearman`.
+    """
+    value = spearman(first, gold) - spearman(second, gold)
+    differences = np.concatenate(
+        [
+            _spearman_of_resamples(first, gold, w) - _spearman_of_resamples(second, gold, w)
+            for w in _weights(len(gold), n_resamples, rng)
+        ]
+    )
+    differences = differences[~np.isnan(differences)]
+    below, above = (differences <= 0.0).sum(), (differences >= 0.0).sum()
+    p_value = min(1.0, 2.0 * (min(below, above) + 1) / (len(differences) + 1))
+    return Difference(value, _interval(differences), float(p_value))
+
+
+def _interval(values: Array) -> Interval:
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return Interval(float(low), float(high))
+
+
+def _weights(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Chunks (R, N) int64 of how often each pair was drawn; every row sums to N."""
+    chunk = max(1, _CHUNK_CELLS // n)
+    for start in range(0, n_resamples, chunk):
+        rows = min(chunk, n_resamples - start)
+        drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+
+
+def _spearman_of_resamples(predictions: Array, gold: Array, weights: Array) -> Array:
+    """(R,) Spearman of each resample of (R, N) weights; NaN where all values of one side are alike."""
+    n = weights.shape[1]
+    middle = (n + 1) / 2  # the mean rank of n values, ties or not
+    x, y = _ranks(predictions, weights) - middle, _ranks(gold, weights) - middle
+    covariance = np.einsum("rn,rn,rn->r", weights, x, y)
+    variances = np.einsum("rn,rn,rn->r", weights, x, x) * np.einsum("rn,rn,rn->r", weights, y, y)
+    degenerate = variances == 0.0
+    return np.where(degenerate, np.nan, covariance / np.sqrt(np.where(degenerate, 1.0, variances)))
+
+
+def _ranks(values: Array, weights: Array) -> Array:
+    """(R, N) ranks, 1 … N, of every value within each resample; tied values share the mean of their ranks."""
+    order = np.argsort(values, kind="stable")
+    starts_group = np.concatenate([[True], np.diff(values[order]) != 0])
+    counts = np.add.reduceat(weights[:, order], np.flatnonzero(starts_group), axis=1)  # (R, distinct values)
+    group_ranks = np.cumsum(counts, axis=1) - (counts - 1) / 2
+    group_of = np.empty(len(values), dtype=np.int64)
+    group_of[order] = np.cumsum(starts_group) - 1
+    ranks: Array = group_ranks[:, group_of]
+    return ranks
