@@ -1,0 +1,169 @@
+"""Rows to train on, read whole and checked: five row types over any source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from sentemb.data.formats import Pick, Record, Value, named_columns, text_column
+from sentemb.data.sources import read_picked
+from sentemb.errors import ConfigError, DataError, nearest, shortened
+from sentemb.types import Row
+
+RowType = Literal["sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
+
+USUAL_COLUMNS: dict[RowType, tuple[tuple[str, ...], ...]] = {
+    "sentences": (("text", "sentence"),),
+    "pairs": (("anchor", "sentence1"), ("positive", "sentence2")),
+    "triplets": (("anchor",), ("positive",), ("negative",)),
+    "labelled_pairs": (("sentence1", "premise"), ("sentence2", "hypothesis"), ("label",)),
+    "scored_pairs": (("sentence1",), ("sentence2",), ("score",)),
+}
+"""The columns of each row type in their order, each by the names it is looked for when none are given."""
+
+
+def read_rows(
+    source: str,
+    row_type: RowType,
+    *,
+    columns: Sequence[str] | None = None,
+    label_names: Sequence[str] = (),
+    score_range: tuple[float, float] = (0.0, 5.0),
+    limit: int | None = None,
+    data_dir: Path | None = None,
+) -> list[Row]:
+    """The rows of a source, checked one by one. Blank lines of a txt, which part documents, are left out.
+
+    Args:
+        source: as `sentemb.data.sources` reads it.
+        row_type: which columns a row has; see `USUAL_COLUMNS`.
+        columns: the columns' names in the source, in the order of the row type; None: the usual names.
+        label_names: of labelled pairs; a label becomes its number here. A whole number (not a text) that is no
+            name is taken as the class number itself.
+        score_range: lowest and highest gold score; scores are scaled to [0, 1].
+        limit: only so many rows, from the start; None: all.
+        data_dir: for sources that begin with `data:`.
+
+    Raises:
+        DataError: the source can't be read, or a row has an empty text, an unknown label or a score out of range.
+        ConfigError: `columns`, `label_names` or `score_range` don't fit the row type.
+    """
+    width = len(USUAL_COLUMNS[row_type])
+    _check_arguments(source, row_type, columns, label_names, score_range)
+    pick = named_columns(columns) if columns is not None else _usual_columns(row_type)
+    records = read_picked(source, pick, data_dir=data_dir)
+    if row_type == "sentences":
+        records = (record for record in records if not _is_blank_line(record))
+    rows = []
+    for record in islice(records, limit):
+        if row_type == "labelled_pairs":
+            row = Row(_texts(record, width - 1), _class_number(record, label_names))
+        elif row_type == "scored_pairs":
+            row = Row(_texts(record, width - 1), _score(record, score_range))
+        else:
+            row = Row(_texts(record, width))
+        rows.append(row)
+    if not rows:
+        raise DataError(source, "there are no rows, only blank lines", "Name a source with texts in it")
+    return rows
+
+
+def _check_arguments(
+    source: str,
+    row_type: RowType,
+    columns: Sequence[str] | None,
+    label_names: Sequence[str],
+    score_range: tuple[float, float],
+) -> None:
+    slots = [names[0] for names in USUAL_COLUMNS[row_type]]
+    if columns is not None and len(columns) != len(slots):
+        raise ConfigError(
+            "columns",
+            f"{len(columns)} named, but {row_type} have {len(slots)}",
+            f"Name them in this order: {', '.join(slots)}",
+        )
+    if row_type == "labelled_pairs" and len(set(label_names)) < max(2, len(label_names)):
+        raise ConfigError(
+            "label_names", f"{list(label_names)} are not two or more different labels", f"Name the labels in {source}"
+        )
+    lowest, highest = score_range
+    if not (math.isfinite(lowest) and math.isfinite(highest) and lowest < highest):
+        raise ConfigError("score_range", f"[{lowest}, {highest}] is no range", "Give the lowest and the highest score")
+
+
+def _usual_columns(row_type: RowType) -> Pick:
+    if row_type == "sentences":
+        return text_column
+
+    def pick(place: str, known: Sequence[str]) -> Sequence[str]:
+        found = []
+        for names in USUAL_COLUMNS[row_type]:
+            name = next((name for name in names if name in known), None)
+            if name is None:
+                order = ", ".join(names[0] for names in USUAL_COLUMNS[row_type])
+                raise DataError(
+                    place,
+                    f"{row_type} need a column {shortened(names[0])}; there are {', '.join(known)}."
+                    + nearest(names[0], known),
+                    f"Name the columns of the file with `columns`, in the order {order}",
+                )
+            found.append(name)
+        return found
+
+    return pick
+
+
+def _is_blank_line(record: Record) -> bool:
+    """A blank line of a txt; in the other formats an empty text is a mistake."""
+    return _is_txt(record.place) and not str(record.values[0]).strip()
+
+
+def _is_txt(place: str) -> bool:
+    name = place.rpartition(", line ")[0]
+    return name.endswith((".txt", ".txt.gz")) or name == "standard input"
+
+
+def _texts(record: Record, count: int) -> tuple[str, ...]:
+    return tuple(_text(record.place, value) for value in record.values[:count])
+
+
+def _text(place: str, value: Value) -> str:
+    if not isinstance(value, str):
+        raise DataError(place, f"{shortened(value)} is not a text", "Correct the row, or name another column")
+    if not value.strip():
+        raise DataError(place, f"the text is {'empty' if not value else 'white space only'}", "Remove the row")
+    return value
+
+
+def _class_number(record: Record, label_names: Sequence[str]) -> int:
+    label = record.values[-1]
+    if str(label) in label_names:
+        return label_names.index(str(label))
+    if isinstance(label, int) and 0 <= label < len(label_names):
+        return label
+    name = str(label)
+    raise DataError(
+        record.place,
+        f"unknown label {shortened(label)}; known: {', '.join(label_names)}.{nearest(name, label_names)}",
+        "Correct or remove the row, or add the label to label_names",
+    )
+
+
+def _score(record: Record, score_range: tuple[float, float]) -> float:
+    """The gold score, scaled: (score - lowest) / (highest - lowest)."""
+    value = record.values[-1]
+    lowest, highest = score_range
+    try:
+        score = float(value) if value is not None else math.nan
+    except ValueError:
+        score = math.nan
+    if not lowest <= score <= highest:
+        raise DataError(
+            record.place,
+            f"the score is {shortened(value)}, not a number from {lowest:g} to {highest:g}",
+            "Correct or remove the row, or set score_range",
+        )
+    return (score - lowest) / (highest - lowest)
