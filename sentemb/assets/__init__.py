@@ -16,6 +16,7 @@ _NAMES = {
     "stsb-test": "stsb-test.tsv",
     "wiki": "wiki.txt.gz",
     "nli": "nli-triplets.tsv.gz",
+    "nli-labelled": "nli-labelled.tsv.gz",
 }
 
 

@@ -10,8 +10,13 @@ from typing import Annotated
 import typer
 
 from sentemb import __version__
-from sentemb.cli import encode, evaluate, export, push, recipes, train
 from sentemb.cli.console import errors_console
+from sentemb.cli.encode import encode
+from sentemb.cli.evaluate import evaluate
+from sentemb.cli.export import export
+from sentemb.cli.push import push
+from sentemb.cli.recipes import app as recipes_app
+from sentemb.cli.train import train
 from sentemb.errors import SentembError
 
 app = typer.Typer(
@@ -23,12 +28,12 @@ app = typer.Typer(
     help="Sentence embeddings from raw text to a published encoder: train, evaluate, encode a corpus, export.",
     epilog='Start with: sentemb train quickstart --output run. MODEL is a folder, a hub name or "bundled:mini".',
 )
-app.command("train")(train.train)
-app.command("eval")(evaluate.evaluate)
-app.command("encode")(encode.encode)
-app.command("export")(export.export)
-app.command("push")(push.push)
-app.add_typer(recipes.app, name="recipes")
+app.command("train")(train)
+app.command("eval")(evaluate)
+app.command("encode")(encode)
+app.command("export")(export)
+app.command("push")(push)
+app.add_typer(recipes_app, name="recipes")
 
 
 def _version(asked: bool) -> None:
