@@ -61,9 +61,10 @@ def uniformity(vectors: Array) -> float:
 def _normalised(place: str, vectors: Array) -> Array:
     if vectors.ndim != 2 or len(vectors) == 0:
         raise DataError(place, f"vectors of shape {vectors.shape}", "Pass one vector or more, as rows")
-    rows = vectors.astype(np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows: Array = vectors.astype(np.float64)
+    norms: Array = np.linalg.norm(rows, axis=1, keepdims=True)
     if (norms == 0.0).any():
         row = int(np.flatnonzero(norms[:, 0] == 0.0)[0])
         raise DataError(place, f"vector {row} is zero, so it has no direction", "Leave zero vectors out")
-    return rows / norms
+    directions: Array = rows / norms
+    return directions

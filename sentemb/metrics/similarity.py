@@ -24,12 +24,12 @@ def paired_cosine(first: Array, second: Array) -> Array:
     >>> paired_cosine(np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [1.0, 0.0]])).round(4).tolist()
     [0.7071, 0.0]
     """
-    return np.einsum("nd,nd->n", _unit_rows(first), _unit_rows(second)).clip(-1.0, 1.0)
+    return np.clip(_row_products(_unit_rows(first), _unit_rows(second)), -1.0, 1.0)
 
 
 def paired_dot(first: Array, second: Array) -> Array:
     """u_i · v_i of (N, D) and (N, D), (N,) float64."""
-    return np.einsum("nd,nd->n", first.astype(np.float64), second.astype(np.float64))
+    return _row_products(first.astype(np.float64), second.astype(np.float64))
 
 
 def paired_negative_euclidean(first: Array, second: Array) -> Array:
@@ -38,12 +38,14 @@ def paired_negative_euclidean(first: Array, second: Array) -> Array:
     >>> paired_negative_euclidean(np.array([[3.0, 4.0]]), np.zeros((1, 2))).tolist()
     [-5.0]
     """
-    return -np.linalg.norm(first.astype(np.float64) - second.astype(np.float64), axis=1)
+    distances: Array = np.linalg.norm(first.astype(np.float64) - second.astype(np.float64), axis=1)
+    return -distances
 
 
 def paired_negative_manhattan(first: Array, second: Array) -> Array:
     """−‖u_i − v_i‖₁ of (N, D) and (N, D), (N,) float64, at most 0."""
-    return -np.abs(first.astype(np.float64) - second.astype(np.float64)).sum(axis=1)
+    distances: Array = np.abs(first.astype(np.float64) - second.astype(np.float64)).sum(axis=1)
+    return -distances
 
 
 PAIR_SIMILARITIES: dict[str, PairSimilarity] = {
@@ -53,6 +55,11 @@ PAIR_SIMILARITIES: dict[str, PairSimilarity] = {
     "manhattan": paired_negative_manhattan,
 }
 """By the name that a user gives; the two distances are negated, so that bigger is nearer for all four."""
+
+
+def _row_products(first: Array, second: Array) -> Array:
+    products: Array = np.einsum("nd,nd->n", first, second)
+    return products
 
 
 def _unit_rows(vectors: Array) -> Array:

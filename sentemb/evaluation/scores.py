@@ -1,0 +1,186 @@
+"""Scores of several models on the same tasks, and how they are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sentemb import __version__
+from sentemb.evaluation.pairs import Pairs
+from sentemb.evaluation.sts import (
+    AGGREGATIONS,
+    BOOTSTRAP_SEED,
+    Aggregation,
+    OnProgress,
+    TaskScore,
+    encode_distinct,
+    score_task,
+    similarities_of,
+)
+from sentemb.metrics.bootstrap import Difference, paired_bootstrap
+from sentemb.types import Embedder
+
+_DIGITS = 4  # kept in JSON, of figures × 100
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model to score: what to call it, how its token states are pooled (None: not known), and itself."""
+
+    name: str
+    embed: Embedder
+    pooling: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """One model's scores, in the order of the tasks."""
+
+    name: str
+    pooling: str | None
+    tasks: tuple[TaskScore, ...]
+    seconds: float
+
+    def average(self, split: str, aggregation: Aggregation) -> float | None:
+        """The mean over the tasks of one split, each rounded to 2 decimals first, as SimCSE's tables are made.
+
+        None when the split has fewer than two tasks.
+        """
+        found = [round(task.spearman[aggregation], 2) for task in self.tasks if task.pairs.task.split == split]
+        return float(np.mean(found)) if len(found) > 1 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands under `models` in scores.json."""
+        return {
+            "name": self.name,
+            "pooling": self.pooling,
+            "tasks": {task.pairs.task.name: _task_json(task) for task in self.tasks},
+            "average": {split: entry for split in ("dev", "test") if (entry := self._average_json(split))},
+            "seconds": round(self.seconds, 2),
+        }
+
+    def _average_json(self, split: str) -> dict[str, Any] | None:
+        averages = {aggregation: self.average(split, aggregation) for aggregation in AGGREGATIONS}
+        if averages["all"] is None:
+            return None
+        names = [task.pairs.task.name for task in self.tasks if task.pairs.task.split == split]
+        return {"tasks": names} | {name: round(value, _DIGITS) for name, value in averages.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model against the first one on one task: Spearman `all` × 100 minus that of the first, on the same resamples."""
+
+    model: str
+    against: str
+    task: str
+    difference: Difference
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands under `comparisons` in scores.json."""
+        low, high = self.difference.interval95
+        return {
+            "model": self.model,
+            "against": self.against,
+            "task": self.task,
+            "difference": round(100 * self.difference.value, _DIGITS),
+            "interval95": [round(100 * low, _DIGITS), round(100 * high, _DIGITS)],
+            "p_value": round(self.difference.p_value, _DIGITS),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Everything that was measured.
+
+    Attributes:
+        suite: what was asked for, `sts` or `stsb,mine.tsv`.
+        similarity: how two embeddings were compared.
+        models: at least one.
+        comparisons: of each further model with the first, per task.
+    """
+
+    suite: str
+    similarity: str
+    models: tuple[ModelScores, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the files; empty when they are as published."""
+        return tuple(note for task in self.models[0].tasks for note in task.pairs.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of scores.json. Correlations are × 100; `interval95` is that of the aggregation `all`."""
+        return {
+            "sentemb": __version__,
+            "suite": self.suite,
+            "metric": "spearman × 100",
+            "similarity": self.similarity,
+            "models": [model.to_json() for model in self.models],
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "notes": list(self.notes),
+        }
+
+
+def evaluate_models(
+    models: Iterable[NamedModel],
+    tasks: Sequence[Pairs],
+    *,
+    suite: str,
+    similarity: str = "cosine",
+    on_progress: Callable[[str], OnProgress] | None = None,
+) -> Scores:
+    """Scores models on tasks; each distinct text of all tasks is encoded once per model.
+
+    Args:
+        models: scored one after another; a generator may open each when it is its turn.
+        tasks: at least one, from `sentemb.evaluation.pairs.load_all`.
+        suite: what the tasks are called together.
+        similarity: cosine, dot, euclidean or manhattan.
+        on_progress: given a model's name, what to tell of its texts.
+
+    Raises:
+        ModelError: a model's embeddings can't be scored.
+    """
+    scored = []
+    for model in models:
+        start = time.perf_counter()
+        vectors = encode_distinct(model.embed, tasks, on_progress(model.name) if on_progress else None)
+        found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
+        scored.append(ModelScores(model.name, model.pooling, found, time.perf_counter() - start))
+    comparisons = tuple(comparison for model in scored[1:] for comparison in _compare(model, scored[0]))
+    return Scores(suite, similarity, tuple(scored), comparisons)
+
+
+def _compare(model: ModelScores, first: ModelScores) -> Iterable[Comparison]:
+    for mine, theirs in zip(model.tasks, first.tasks, strict=True):
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
+        difference = paired_bootstrap(mine.similarities, theirs.similarities, mine.pairs.gold, rng)
+        yield Comparison(model.name, first.name, mine.pairs.task.name, difference)
+
+
+def _task_json(score: TaskScore) -> dict[str, Any]:
+    pairs = score.pairs
+    return {
+        "split": pairs.task.split,
+        "aggregation": {name: round(value, _DIGITS) for name, value in score.spearman.items()},
+        "pearson": round(score.pearson, _DIGITS),
+        "interval95": [round(bound, _DIGITS) for bound in score.interval95],
+        "n_pairs": len(pairs),
+        "n_unscored": pairs.n_unscored,
+        "subsets": {
+            name: {
+                "n_pairs": subset.n_pairs,
+                "spearman": round(subset.spearman, _DIGITS),
+                "pearson": round(subset.pearson, _DIGITS),
+            }
+            for name, subset in score.subsets.items()
+            if name
+        },
+        "licence": pairs.task.licence,
+    }

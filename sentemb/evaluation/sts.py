@@ -1,0 +1,153 @@
+"""Scores of one model on tasks of scored pairs: how well its similarities order the pairs as the gold scores do.
+
+The pairs of a task lie in subsets, and a year of STS has been summed up in three ways that differ by points
+(Gao et al. 2021, table B.1 and B.2):
+
+========  ==============================================================================================
+`all`     one Spearman over all pairs of the task together (SBERT, SimCSE and most since)
+`mean`    the plain mean of the subsets' Spearmans
+`wmean`   their mean weighted by the number of pairs (BERT-flow, BERT-whitening)
+========  ==============================================================================================
+
+A task of a single set has one score, whatever the aggregation. All figures are times 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from sentemb.errors import ModelError
+from sentemb.evaluation.pairs import Pairs
+from sentemb.metrics.bootstrap import Interval, bootstrap_spearman
+from sentemb.metrics.correlation import pearson, spearman
+from sentemb.metrics.similarity import PAIR_SIMILARITIES
+from sentemb.types import Embedder
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+Aggregation = Literal["all", "mean", "wmean"]
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+SIMILARITIES = tuple(PAIR_SIMILARITIES)
+
+OnProgress = Callable[[int, int], None]
+"""Told how many of how many texts are encoded."""
+
+BOOTSTRAP_SEED = 0
+"""Of every interval, so that the same scores give the same interval whatever else is scored beside them."""
+
+_TEXTS_PER_CALL = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetScore:
+    """Correlations × 100 within one subset."""
+
+    n_pairs: int
+    spearman: float
+    pearson: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskScore:
+    """What a model scores on a task.
+
+    Attributes:
+        pairs: the task's pairs.
+        similarities: (N,) float64, the model's similarity of each pair.
+        spearman: × 100, by aggregation.
+        pearson: × 100, over all pairs together.
+        subsets: by name.
+        interval95: bootstrap interval of the aggregation `all`, × 100.
+    """
+
+    pairs: Pairs
+    similarities: Array
+    spearman: dict[Aggregation, float]
+    pearson: float
+    subsets: dict[str, SubsetScore]
+    interval95: Interval
+
+
+class Vectors:
+    """The embeddings of distinct texts, looked up by text."""
+
+    def __init__(self, texts: Sequence[str], vectors: Array) -> None:
+        self._row_of = {text: row for row, text in enumerate(texts)}
+        self._vectors = vectors
+
+    def of(self, texts: Sequence[str]) -> Array:
+        """(N, D) embeddings of N texts, each of which was encoded."""
+        return self._vectors[[self._row_of[text] for text in texts]]
+
+
+def encode_distinct(embed: Embedder, tasks: Iterable[Pairs], on_progress: OnProgress | None = None) -> Vectors:
+    """Encodes each distinct text of all tasks once, texts of like length together.
+
+    Raises:
+        ModelError: the embeddings are not N finite rows for N texts.
+    """
+    texts = sorted({text for pairs in tasks for text in (*pairs.first, *pairs.second)}, key=lambda text: (len(text), text))
+    parts = []
+    for start in range(0, len(texts), _TEXTS_PER_CALL):
+        part = texts[start : start + _TEXTS_PER_CALL]
+        vectors = np.asarray(embed(part))
+        if vectors.ndim != 2 or len(vectors) != len(part):
+            problem = f"{len(part)} texts gave embeddings of shape {vectors.shape}"
+            raise ModelError("encoder", problem, "Return one row per text")
+        if not np.isfinite(vectors).all():
+            raise ModelError("encoder", "an embedding is not finite", "Train again with a lower learning rate")
+        parts.append(vectors)
+        if on_progress is not None:
+            on_progress(start + len(part), len(texts))
+    return Vectors(texts, np.concatenate(parts))
+
+
+def similarities_of(vectors: Vectors, pairs: Pairs, similarity: str = "cosine") -> Array:
+    """(N,) float64 similarity of each pair.
+
+    Args:
+        vectors: embeddings of all texts of `pairs`.
+        pairs: N pairs.
+        similarity: one of `SIMILARITIES`.
+
+    Raises:
+        ModelError: all pairs of a subset have one similarity: the encoder has collapsed, or reads no text.
+    """
+    found = PAIR_SIMILARITIES[similarity](vectors.of(pairs.first), vectors.of(pairs.second))
+    for name, rows in pairs.subsets.items():
+        if (found[rows] == found[rows[0]]).all():
+            where = f"{pairs.task.title}, {name}" if name else pairs.task.title
+            problem = f"all {len(rows)} pairs have the {similarity} similarity {found[rows[0]]:g}: the embeddings have collapsed"
+            raise ModelError(where, problem, "Train with a lower learning rate, or choose another pooling")
+    return found
+
+
+def score_task(pairs: Pairs, similarities: Array) -> TaskScore:
+    """All figures of a task from (N,) similarities."""
+    subsets = {
+        name: SubsetScore(
+            len(rows),
+            100 * spearman(similarities[rows], pairs.gold[rows]),
+            100 * pearson(similarities[rows], pairs.gold[rows]),
+        )
+        for name, rows in pairs.subsets.items()
+    }
+    low, high = bootstrap_spearman(similarities, pairs.gold, np.random.default_rng(BOOTSTRAP_SEED))
+    return TaskScore(
+        pairs=pairs,
+        similarities=similarities,
+        spearman={
+            "all": 100 * spearman(similarities, pairs.gold),
+            "mean": float(np.mean([score.spearman for score in subsets.values()])),
+            "wmean": float(
+                np.average([score.spearman for score in subsets.values()], weights=[len(r) for r in pairs.subsets.values()])
+            ),
+        },
+        pearson=100 * pearson(similarities, pairs.gold),
+        subsets=subsets,
+        interval95=Interval(100 * low, 100 * high),
+    )

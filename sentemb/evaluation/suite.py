@@ -1,0 +1,117 @@
+"""Suites: named lists of tasks, one YAML file each in `eval/suites`; and models scored on one in a single call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sentemb.errors import ConfigError, nearest, shortened
+from sentemb.evaluation.pairs import load_all
+from sentemb.evaluation.scores import NamedModel, evaluate_models
+from sentemb.evaluation.scores import Scores as Scores
+from sentemb.evaluation.shipped import shipped
+from sentemb.evaluation.tasks import TASKS, Task, looks_like_a_file, own_task
+from sentemb.types import Embedder
+
+_YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tasks to score together; `name` is what was asked for."""
+
+    name: str
+    tasks: tuple[Task, ...]
+
+
+def suite_names() -> tuple[str, ...]:
+    """The suites that travel with sentemb, sorted."""
+    return tuple(sorted(file.stem for file in shipped("eval/suites").glob("*.yaml")))
+
+
+def select(asked: Sequence[str]) -> Suite:
+    """The tasks of suites, task names and files; a task that is asked for twice is taken once.
+
+    Args:
+        asked: each the name of a suite or task, a file of pairs (columns score, sentence1, sentence2), a YAML file with
+            a list `tasks`, or several of these with commas between.
+
+    Raises:
+        ConfigError: a name is not known (with the nearest one), or a YAML file holds no list of tasks.
+
+    >>> [task.name for task in select(["stsb", "sts12"]).tasks]
+    ['stsb-dev', 'stsb-test', 'sts12']
+    """
+    names = [name for entry in asked for name in _split(entry)]
+    if not names:
+        raise ConfigError("suite", "names no suite", f"Use one of: {', '.join(suite_names())}")
+    tasks = {task.name: task for name in names for task in _tasks_of(name)}
+    return Suite(",".join(names), tuple(tasks.values()))
+
+
+def score_encoders(
+    embedders: Mapping[str, Embedder], suite: str | Sequence[str], *, data_dir: Path | None = None
+) -> Scores:
+    """Scores embedders, by name, on a suite.
+
+    Args:
+        embedders: name → texts to vectors, at least one.
+        suite: as `select`, one entry or several.
+        data_dir: the data folder; None: what SENTEMB_DATA names.
+
+    Raises:
+        SentembError: a name that is not known, a file that can't be read, embeddings that can't be scored.
+    """
+    selected = select([suite] if isinstance(suite, str) else suite)
+    models = (NamedModel(name, embed) for name, embed in embedders.items())
+    return evaluate_models(models, load_all(selected.tasks, data_dir), suite=selected.name)
+
+
+def _split(entry: str) -> Iterable[str]:
+    if Path(entry).is_file():
+        return [entry]
+    return [name.strip() for name in entry.split(",") if name.strip()]
+
+
+def _tasks_of(name: str) -> tuple[Task, ...]:
+    if name in TASKS:
+        return (TASKS[name],)
+    if name in suite_names():
+        return _read_suite(shipped("eval/suites") / f"{name}.yaml")
+    if looks_like_a_file(name):
+        path = Path(name).expanduser()
+        return _read_suite(path) if path.suffix in _YAML else (own_task(path),)
+    known = (*suite_names(), *TASKS)
+    raise ConfigError(
+        "suite",
+        f"there is no suite or task {shortened(name)}.{nearest(name, known)}",
+        f"Use one of: {', '.join(known)}, or a file with the columns score, sentence1, sentence2",
+    )
+
+
+def _read_suite(file: Path) -> tuple[Task, ...]:
+    """The tasks of a YAML file: `tasks:` and a list of task names, or of files beside it."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(file), f"can't be read ({error.strerror})", "Check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), f"is no YAML text ({shortened(str(error))})", "Correct the file") from error
+    tasks = content.get("tasks") if isinstance(content, dict) else None
+    if not isinstance(tasks, list) or not tasks or not all(isinstance(name, str) for name in tasks):
+        raise ConfigError(str(file), "holds no list of task names under the key tasks", "Write tasks: [stsb-dev, stsb-test]")
+    return tuple(_listed(name, file) for name in tasks)
+
+
+def _listed(name: str, file: Path) -> Task:
+    if name in TASKS:
+        return TASKS[name]
+    beside = file.parent / name
+    if looks_like_a_file(name) or beside.is_file():
+        return own_task(beside)
+    raise ConfigError(
+        str(file), f"there is no task {shortened(name)}.{nearest(name, TASKS)}", f"Use one of: {', '.join(TASKS)}, or a file"
+    )
