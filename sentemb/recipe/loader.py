@@ -101,7 +101,7 @@ def _text(file: Path, shown: str) -> str:
     except PermissionError as error:
         raise ConfigError(shown, "may not be read", "Change its permissions, or name another file") from error
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = f"byte 0x{content[error.start]:02x} is not UTF-8"
