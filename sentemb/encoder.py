@@ -57,13 +57,17 @@ def build_encoder(name: str, pooling: Pooler = "mean", max_tokens: int | None = 
     """
     if pooling not in POOLERS:
         raise ModelError(
-            "pooling", f"unknown pooler {shortened(pooling)}.{nearest(pooling, POOLERS)}", f"Use one of: {', '.join(POOLERS)}"
+            "pooling",
+            f"unknown pooler {shortened(pooling)}.{nearest(pooling, POOLERS)}",
+            f"Use one of: {', '.join(POOLERS)}",
         )
     transformer = _open(name, lambda path: Transformer(path, model_kwargs={"dtype": torch.float32}))
     limit = getattr(transformer.config, "max_position_embeddings", None)
     if max_tokens is not None:
         if limit is not None and max_tokens > limit:
-            raise ModelError(name, f"max_tokens is {max_tokens}, but the encoder has {limit} positions", f"Use {limit} or fewer")
+            raise ModelError(
+                name, f"max_tokens is {max_tokens}, but the encoder has {limit} positions", f"Use {limit} or fewer"
+            )
         transformer.max_seq_length = max_tokens
     encoder = SentenceTransformer(modules=[transformer, *_pooling_modules(transformer, pooling, name)], device="cpu")
     return _freeze_unused(encoder)
@@ -107,7 +111,9 @@ def _open(name: str, opener: Callable[[str], Any]) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         cause = shortened(str(error).split("\n")[0])
         if looks_local:
-            raise ModelError(name, f"the folder could not be opened as an encoder ({cause})", "Save the model again") from error
+            raise ModelError(
+                name, f"the folder could not be opened as an encoder ({cause})", "Save the model again"
+            ) from error
         remedy = "Check the name and the network, or name a folder on this machine or bundled:mini"
         raise ModelError(name, f"not a folder here, and not to be had from the hub ({cause})", remedy) from error
 
@@ -131,9 +137,13 @@ def _tanh_head(transformer: Transformer, name: str) -> Dense:
     pooler = getattr(transformer.model, "pooler", None)
     linear = getattr(pooler, "dense", None)
     if linear is None or not _checkpoint_holds(transformer, "pooler.dense.weight"):
-        raise ModelError(name, "cls_pooler needs a tanh head, and this checkpoint has none", "Use pooling cls, or another encoder")
+        raise ModelError(
+            name, "cls_pooler needs a tanh head, and this checkpoint has none", "Use pooling cls, or another encoder"
+        )
     width = linear.in_features
-    return Dense(width, width, activation_function=nn.Tanh(), init_weight=linear.weight.data, init_bias=linear.bias.data)
+    return Dense(
+        width, width, activation_function=nn.Tanh(), init_weight=linear.weight.data, init_bias=linear.bias.data
+    )
 
 
 def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
@@ -144,7 +154,7 @@ def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
 
 
 def _freeze_unused(encoder: SentenceTransformer) -> SentenceTransformer:
-    """No gradient for what no embedding depends on (the transformer's own pooler) or what is a setting (layer weights)."""
+    """No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights)."""
     for module in encoder:
         if isinstance(module, WeightedLayerPooling):
             module.layer_weights.requires_grad_(False)
@@ -329,7 +339,9 @@ def embed(encoder: SentenceTransformer, texts: Sequence[str], *, max_tokens_per_
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         raise ModelError(
-            "encoder", f"the embedding of {shortened(distinct[bad[0]])} is not finite", "Train again with a lower learning rate"
+            "encoder",
+            f"the embedding of {shortened(distinct[bad[0]])} is not finite",
+            "Train again with a lower learning rate",
         )
     row_of = {text: row for row, text in enumerate(distinct)}
     return vectors[[row_of[text] for text in texts]]

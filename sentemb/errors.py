@@ -9,7 +9,7 @@ _SHORTENED = 80
 
 
 class SentembError(Exception):
-    """A mistake the user can mend. Reads `place: problem. remedy.`
+    """A mistake the user can mend; reads as place, problem, remedy.
 
     Args:
         place: what the user can open or look at: a file with its line, a key path, an option, a folder.
@@ -22,10 +22,14 @@ class SentembError(Exception):
 
     def __init__(self, place: str, problem: str, remedy: str) -> None:
         self.place, self.problem, self.remedy = place, problem, remedy
-        super().__init__(f"{place}: {problem.rstrip('.')}. {remedy.rstrip('.')}.")
+        super().__init__(f"{place}: {_sentence(problem)} {_sentence(remedy)}")
 
     def __reduce__(self) -> tuple[type[SentembError], tuple[str, str, str]]:
         return type(self), (self.place, self.problem, self.remedy)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
 
 
 class ConfigError(SentembError):

@@ -59,9 +59,7 @@ class MaskedLMTerm(nn.Module):
         """(B, 2): per row the summed cross-entropy and the number of masked tokens."""
         maskable = mask.bool() & ~torch.isin(ids, self.special_ids.to(ids.device))
         size = self.model.config.vocab_size
-        corrupted, chosen = mask_tokens(
-            ids, maskable, rate=self.mask_rate, mask_id=self.mask_id, vocabulary_size=size
-        )
+        corrupted, chosen = mask_tokens(ids, maskable, rate=self.mask_rate, mask_id=self.mask_id, vocabulary_size=size)
         logits = self.model(input_ids=corrupted, attention_mask=mask).logits
         losses = cross_entropy(logits[chosen].float(), ids[chosen], reduction="none")
         per_row = losses.new_zeros(len(ids)).index_add(0, chosen.nonzero()[:, 0], losses)
@@ -70,6 +68,7 @@ class MaskedLMTerm(nn.Module):
 
 def _no_head(checkpoint: str) -> ModelError:
     return ModelError(
-        checkpoint, "the masked-LM term needs a checkpoint with a masked-LM head, and this one has none",
+        checkpoint,
+        "the masked-LM term needs a checkpoint with a masked-LM head, and this one has none",
         "Remove method.mlm from the recipe, or start from another encoder",
     )

@@ -1,4 +1,4 @@
-"""SBERT's three objectives (Reimers & Gurevych 2019, arXiv 1908.10084, section 3): siamese, one encoder for both texts."""
+"""SBERT's three objectives (Reimers & Gurevych 2019, arXiv 1908.10084, section 3): one encoder for both texts."""
 
 from __future__ import annotations
 

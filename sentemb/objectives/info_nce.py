@@ -28,7 +28,7 @@ def info_nce(
 
     Args:
         anchors: (B, D) float, raw encoder output; rows are L2-normalised here.
-        positives: (C, D) float, C ≥ B; row offset + i is the positive of anchor i, every other row one of its negatives.
+        positives: (C, D) float, C ≥ B; row offset + i is the positive of anchor i, every other row a negative.
         temperature: τ > 0; the paper uses 0.05. sentence-transformers' `scale` is its inverse.
         negatives: (K, D) float, further negatives of every anchor, or None.
         own_negative_weight: α > 0, the weight of an anchor's own negative; needs K = C, row offset + i anchor i's own.
@@ -46,7 +46,9 @@ def info_nce(
         hard = cosine_matrix(anchors, negatives) / temperature
         if own_negative_weight != 1.0:
             if len(negatives) != len(positives):
-                raise ValueError(f"own_negative_weight needs one negative per positive, not {len(negatives)} for {len(positives)}")
+                raise ValueError(
+                    f"own_negative_weight needs one negative per positive, not {len(negatives)} for {len(positives)}"
+                )
             is_own = torch.zeros_like(hard).scatter_(1, own[:, None], 1.0)
             hard = hard + math.log(own_negative_weight) * is_own
         logits = torch.cat([logits, hard], dim=1)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 
-def mask_tokens(ids: Tensor, maskable: Tensor, *, rate: float, mask_id: int, vocabulary_size: int) -> tuple[Tensor, Tensor]:
+def mask_tokens(
+    ids: Tensor, maskable: Tensor, *, rate: float, mask_id: int, vocabulary_size: int
+) -> tuple[Tensor, Tensor]:
     """Chooses tokens to predict and corrupts them (Devlin et al. 2019, section 3.1).
 
-    Each maskable token is chosen with probability `rate`. Of the chosen, 80 % become the mask token, 10 % a random token
-    and 10 % stay as they are. Draws from torch's generator of the device, as dropout does.
+    Each maskable token is chosen with probability `rate`. Of the chosen, 80 % become the mask token, 10 % a random
+    token and 10 % stay as they are. Draws from torch's generator of the device, as dropout does.
 
     Args:
         ids: (B, T) int64.

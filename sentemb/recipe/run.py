@@ -17,12 +17,13 @@ from sentemb.data.rows import read_rows
 from sentemb.data.sources import fingerprint
 from sentemb.encoder import embed, load, save_encoder
 from sentemb.evaluation.dev import STSDevEvaluator
-from sentemb.evaluation.suite import Scores, score_encoders
+from sentemb.evaluation.scores import Scores
+from sentemb.evaluation.suite import score_encoders
+from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.build import build_first_encoder, build_method
 from sentemb.recipe.loader import LoadedRecipe, resolved_yaml
 from sentemb.recipe.schema import Stage
 from sentemb.saving import write_json, writing
-from sentemb.training.arguments import training_arguments
 from sentemb.training.callbacks import MetricsFile, ProgressDisplay
 from sentemb.training.run_folder import RunFolder, best_of, last_checkpoint
 from sentemb.training.trainer import MethodTrainer
@@ -43,7 +44,12 @@ class TrainedRun:
 
 
 def train(
-    loaded: LoadedRecipe, output: Path, *, data_dir: Path | None = None, resume: bool = False, console: Console | None = None
+    loaded: LoadedRecipe,
+    output: Path,
+    *,
+    data_dir: Path | None = None,
+    resume: bool = False,
+    console: Console | None = None,
 ) -> TrainedRun:
     """Trains a recipe into a run folder.
 
@@ -67,7 +73,10 @@ def train(
         run.resume(resolved)
     else:
         seeds = {stage.name: stage.train.seed for stage in stages}
-        data = [{"stage": stage.name, "rows": len(part), **fingerprint(stage.data.source, data_dir)} for stage, part in zip(stages, rows, strict=True)]
+        data = [
+            {"stage": stage.name, "rows": len(part), **fingerprint(stage.data.source, data_dir)}
+            for stage, part in zip(stages, rows, strict=True)
+        ]
         run.start(resolved, {"recipe_name": loaded.name, "seeds": seeds, "data": data})
     encoder: SentenceTransformer | None = None
     for number, (stage, part) in enumerate(zip(stages, rows, strict=True), start=1):

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from sentemb.types import Pooler, RowType
 
@@ -15,7 +24,7 @@ from sentemb.types import Pooler, RowType
 class Config(BaseModel):
     """Base of every block: unknown keys are errors, values can't change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 # ------------------------------------------------------------------------------------------------ encoder
@@ -149,7 +158,7 @@ class TrainConfig(Config):
     checkpoint_steps: PositiveInt | None = None
     """Steps between checkpoints to resume from; none: at every evaluation."""
     log_steps: PositiveInt = 25
-    seed: NonNegativeInt = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     workers: NonNegativeInt = 0
     """Processes that read and tokenise; 0: the training process does it."""
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
@@ -216,7 +225,12 @@ class Recipe(Config):
             return self.stages
         return (
             Stage.model_validate(
-                {"name": self.method.kind, "method": self.method, "data": self.data, "train": self.train or TrainConfig()}  # type: ignore[union-attr]
+                {
+                    "name": self.method.kind,
+                    "method": self.method,
+                    "data": self.data,
+                    "train": self.train or TrainConfig(),
+                }  # type: ignore[union-attr]
             ),
         )
 

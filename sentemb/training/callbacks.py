@@ -80,8 +80,14 @@ class ProgressDisplay(TrainerCallback):  # type: ignore[misc]
         if not (state.is_world_process_zero and self.console.is_terminal):
             return
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self.console,
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
         )
         self.progress.start()
         self.task = self.progress.add_task(self.title, total=state.max_steps, completed=state.global_step, text="")
@@ -104,7 +110,9 @@ class ProgressDisplay(TrainerCallback):  # type: ignore[misc]
             taken = time.monotonic() - self.started
             steps = state.global_step - self.first_step
             left = f", {taken / steps * (state.max_steps - state.global_step):.0f} s left" if steps else ""
-            self.console.print(f"{self.title}: step {state.global_step}/{state.max_steps}  {text}{left}", soft_wrap=True)
+            self.console.print(
+                f"{self.title}: step {state.global_step}/{state.max_steps}  {text}{left}", soft_wrap=True
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Closes the bar."""

@@ -27,7 +27,16 @@ from sentemb.saving import write_json, write_text
 RECIPE = "recipe.resolved.yaml"
 RUN = "run.json"
 
-_PACKAGES = ("sentemb", "torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "datasets")
+_PACKAGES = (
+    "sentemb",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+    "datasets",
+)
 
 
 class RunFolder:
@@ -137,7 +146,9 @@ def git_commit() -> str | None:
     """The commit of the working folder, with `+` when it has changes; None outside a git checkout."""
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        changes = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=30)
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")

@@ -1,8 +1,8 @@
 """The one trainer: a thin subclass of transformers' `Trainer` whose model is the method.
 
-What it adds: the loss comes from `Method.forward`; evaluation is the dev score of the encoder; the best encoder is saved
-whenever the dev score rises; checkpoints hold the whole method (heads, queues, momentum encoders) as safetensors, so a
-resumed run ends bit-equal to an undisturbed one.
+What it adds: the loss comes from `Method.forward`; evaluation is the dev score of the encoder; the best encoder is
+saved whenever the dev score rises; checkpoints hold the whole method (heads, queues, momentum encoders) as
+safetensors, so a resumed run ends bit-equal to an undisturbed one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
 
     Args:
         method: an `nn.Module` that satisfies `sentemb.types.Method`.
-        arguments: as `training.arguments.training_arguments` makes them.
+        arguments: as `recipe.arguments.training_arguments` makes them.
         rows: the training rows.
         max_tokens: training texts are cut to this many tokens; None: at the encoder's own limit.
         evaluator: dev scores of an encoder, or None.
@@ -69,7 +69,9 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
             callbacks=[EveryStep(method), *extra, *callbacks],
         )
         for default in ("ProgressCallback", "PrinterCallback"):
-            self.callback_handler.callbacks = [c for c in self.callback_handler.callbacks if type(c).__name__ != default]
+            self.callback_handler.callbacks = [
+                c for c in self.callback_handler.callbacks if type(c).__name__ != default
+            ]
 
     # -------------------------------------------------------------------------------------------- loss
     def compute_loss(self, model: nn.Module, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:

@@ -60,6 +60,7 @@ def make(kind):
 
 def train(method, batch, steps=60, zeroed=False):
     """Losses in eval mode (no dropout) before and after some steps of Adam in training mode."""
+
     def measured():
         method.eval()
         with torch.no_grad():
@@ -179,7 +180,9 @@ class TestMaskedLMTerm:
         batch = Collator(encoder)([Row((s,)) for s in SENTENCES])
         ids = batch.columns[0].ids.clone()
         terms = method(batch)
-        assert_allclose(terms.total.item(), (terms.parts["contrastive"] + 0.1 * terms.parts["masked_lm"]).item(), rtol=1e-6)
+        assert_allclose(
+            terms.total.item(), (terms.parts["contrastive"] + 0.1 * terms.parts["masked_lm"]).item(), rtol=1e-6
+        )
         assert torch.equal(batch.columns[0].ids, ids)  # the contrastive pass saw the unmasked ids
         plain = SimCSE(encoder, temperature=0.05, micro_batching=CUT).eval()
         assert_allclose(terms.parts["contrastive"].item(), plain(batch).total.item(), rtol=1e-6)

@@ -49,7 +49,9 @@ def test_equals_sentence_transformers_ranking_loss(rng):
 
     a, p, n = (torch.tensor(x, dtype=torch.float32) for x in rng.normal(size=(3, 6, 8)))
     theirs = MultipleNegativesRankingLoss(tiny_encoder(), scale=20.0)
-    assert_allclose(info_nce(a, p, temperature=0.05).mean(), theirs.compute_loss_from_embeddings([a, p], None), rtol=1e-5)
+    assert_allclose(
+        info_nce(a, p, temperature=0.05).mean(), theirs.compute_loss_from_embeddings([a, p], None), rtol=1e-5
+    )
     ours = info_nce(a, p, negatives=n, temperature=0.05).mean()
     assert_allclose(ours, theirs.compute_loss_from_embeddings([a, p, n], None), rtol=1e-5)
 
@@ -78,13 +80,17 @@ def test_half_precision_does_not_overflow_at_a_small_temperature(dtype):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         exact = info_nce(torch.tensor([[1.0, 0.003]]), torch.tensor([[0.003, 1.0], [1.0, 0.0]]), temperature=0.01)
     assert exact.dtype == torch.float32
-    assert_allclose(exact.item(), oracles.info_nce(np.array([[1, 0.003]]), np.array([[0.003, 1], [1, 0]]), 0.01)[0], rtol=1e-4)
+    assert_allclose(
+        exact.item(), oracles.info_nce(np.array([[1, 0.003]]), np.array([[0.003, 1], [1, 0]]), 0.01)[0], rtol=1e-4
+    )
 
 
 def test_offset_picks_the_positives_of_this_process(rng):
     a, p = (torch.tensor(x) for x in rng.normal(size=(2, 6, 4)))
     whole = info_nce(a, p, temperature=0.1)
-    assert_allclose(torch.cat([info_nce(a[:3], p, temperature=0.1), info_nce(a[3:], p, temperature=0.1, offset=3)]), whole)
+    assert_allclose(
+        torch.cat([info_nce(a[:3], p, temperature=0.1), info_nce(a[3:], p, temperature=0.1, offset=3)]), whole
+    )
 
 
 def test_an_own_weight_without_aligned_negatives_is_refused():

@@ -62,7 +62,9 @@ def test_equal_to_sentence_transformers(rng):
     theirs = CosineSimilarityLoss(encoder).compute_loss_from_embeddings([a, p], gold)
     assert_allclose(cosine_regression(a, p, gold).mean(), theirs, rtol=1e-6)
     theirs = TripletLoss(encoder, triplet_margin=1).compute_loss_from_embeddings([a, p, n], None)
-    assert_allclose(triplet_euclidean(a, p, n, margin=1.0).mean(), theirs, rtol=1e-4)  # theirs adds 1e-6 inside the norm
+    assert_allclose(
+        triplet_euclidean(a, p, n, margin=1.0).mean(), theirs, rtol=1e-4
+    )  # theirs adds 1e-6 inside the norm
 
 
 @pytest.mark.parametrize("mode", list(PARTS))

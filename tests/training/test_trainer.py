@@ -17,8 +17,8 @@ from sentemb.errors import ModelError
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTSoftmax
 from sentemb.methods.simcse import SimCSE, train_only_head
+from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.schema import TrainConfig
-from sentemb.training.arguments import training_arguments
 from sentemb.training.callbacks import MetricsFile
 from sentemb.training.run_folder import best_of, last_checkpoint
 from sentemb.training.trainer import WEIGHTS, MethodTrainer
@@ -59,7 +59,9 @@ class Dev:
 
 
 def trainer(folder, output: Path, kind="simcse", *, callbacks=(), dev=None, **settings):
-    config = TrainConfig(**{"batch_size": 8, "epochs": 3, "learning_rate": 1e-3, "eval_steps": 3, "log_steps": 2, **settings})
+    config = TrainConfig(
+        **{"batch_size": 8, "epochs": 3, "learning_rate": 1e-3, "eval_steps": 3, "log_steps": 2, **settings}
+    )
     set_seed(config.seed)
     encoder = build_encoder(str(folder), "cls")
     cut = MicroBatching(64, config.gradient_cache)
@@ -135,7 +137,9 @@ def test_early_stopping(folder, tmp_path):
 def test_the_last_step_is_evaluated_whatever_the_interval(folder, tmp_path):
     dev = Dev()
     trainer(folder, tmp_path, dev=dev, max_steps=5, eval_steps=3).train()
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if "eval_" in line]
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if "eval_" in line
+    ]
     assert steps == [3, 5]
 
 
@@ -149,7 +153,7 @@ def test_the_log_has_the_parts_of_the_loss(folder, tmp_path):
 
 
 def test_gradient_accumulation_is_the_mean_over_batches(folder, tmp_path):
-    """One step of 2 x 8 rows moves the weights as the mean of the two batches' gradients says (SBERT: no in-batch terms)."""
+    """One step of 2 x 8 rows moves the weights as the mean of the two batches' gradients says."""
     settings = {"max_steps": 1, "eval_steps": 9, "schedule": "constant", "max_grad_norm": 1e9}
 
     def gradient(**more):
@@ -180,7 +184,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_message(folder, tmp_path
 
 
 def test_a_torn_line_of_the_metrics_file_does_not_stop_a_resume(folder, tmp_path):
-    tmp_path.joinpath("metrics.jsonl").write_text('{"step": 0, "loss": 1.0}\n{"step": 99, "loss": 2.0}\n{"step": 1', encoding="utf-8")
+    tmp_path.joinpath("metrics.jsonl").write_text(
+        '{"step": 0, "loss": 1.0}\n{"step": 99, "loss": 2.0}\n{"step": 1', encoding="utf-8"
+    )
     trainer(folder, tmp_path, max_steps=2).train()
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == [0, 2, 2]

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from transformers import TrainingArguments
 
-
-class TrainSettings(Protocol):
-    """The settings read here: `recipe.schema.TrainConfig`, or anything with the same names and meanings."""
-
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def gradient_accumulation(self) -> int: ...
-    @property
-    def epochs(self) -> float: ...
-    @property
-    def max_steps(self) -> int | None: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def schedule(self) -> str: ...
-    @property
-    def warmup_ratio(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def max_grad_norm(self) -> float: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def eval_steps(self) -> int: ...
-    @property
-    def checkpoint_steps(self) -> int | None: ...
-    @property
-    def log_steps(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def workers(self) -> int: ...
-    @property
-    def report_to(self) -> Sequence[str]: ...
+from sentemb.recipe.schema import TrainConfig
 
 
-def training_arguments(settings: TrainSettings, folder: Path, metric: str | None) -> TrainingArguments:
+def training_arguments(settings: TrainConfig, folder: Path, metric: str | None) -> TrainingArguments:
     """Arguments for `MethodTrainer`.
 
     Args:
