@@ -123,7 +123,7 @@ def tokenise(tokenizer: BertTokenizer, sentences: list[str], max_tokens: int) ->
 
 
 def plan_batches(rows: list[np.ndarray], tokens_per_batch: int, n_tokens: int, seed: int) -> list[np.ndarray]:
-    """Row numbers of each batch: rows of like length together, batches in random order, over as many epochs as needed."""
+    """Row numbers of each batch: rows of like length together, batches in random order, as many epochs as needed."""
     lengths = np.array([len(row) for row in rows])
     rng, batches, planned = np.random.default_rng(seed), [], 0
     while planned < n_tokens:

@@ -21,9 +21,13 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(str(place), "no space is left on the device", "Free some space and run it again") from error
+            raise OutputError(
+                str(place), "no space is left on the device", "Free some space and run it again"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise OutputError(str(place), "may not be written to", "Name another folder, or change its permissions") from error
+            raise OutputError(
+                str(place), "may not be written to", "Name another folder, or change its permissions"
+            ) from error
         raise
 
 

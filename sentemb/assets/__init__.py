@@ -43,5 +43,7 @@ def path(name: str) -> Path:
     bare = name.removeprefix(PREFIX)
     if bare not in _NAMES:
         known = ", ".join(PREFIX + known for known in _NAMES)
-        raise DataError(shortened(name), f"no bundled asset of that name.{nearest(bare, _NAMES)}", f"Use one of: {known}")
+        raise DataError(
+            shortened(name), f"no bundled asset of that name.{nearest(bare, _NAMES)}", f"Use one of: {known}"
+        )
     return _FOLDER / _NAMES[bare]

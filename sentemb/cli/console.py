@@ -53,6 +53,8 @@ def empty_folder(path: Path, option: str = "--output") -> Path:
     if path.is_dir() and any(path.iterdir()):
         held = ", ".join(sorted(entry.name for entry in path.iterdir())[:3])
         raise OutputError(
-            str(path), f"the folder is not empty (it holds {held})", f"Name a new folder with {option}, or empty this one"
+            str(path),
+            f"the folder is not empty (it holds {held})",
+            f"Name a new folder with {option}, or empty this one",
         )
     return path

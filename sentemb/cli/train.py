@@ -11,15 +11,24 @@ from sentemb.cli.console import empty_folder, errors_console, print_json, quiet_
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help='A recipe file, or the name of a shipped one ("quickstart"; see sentemb recipes list).')],
+    recipe: Annotated[
+        str,
+        typer.Argument(help='A recipe file, or the name of a shipped one ("quickstart"; see sentemb recipes list).'),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")],
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, as in --set train.seed=1. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a value of the recipe, as in --set train.seed=1. Repeatable."
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in a recipe stands for.')
+        Path | None,
+        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in a recipe stands for.'),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output; ends bit-equal to an undisturbed run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output; ends bit-equal to an undisturbed run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Train an encoder from a recipe.
@@ -44,4 +53,6 @@ def train(
             print_json(trained.scores.to_json())
         else:
             results_console().print(score_table(trained.scores))
-    errors_console().print(f"The encoder is in {output / 'encoder'}; sentemb export {output} --output DIR makes it ready to share.")
+    errors_console().print(
+        f"The encoder is in {output / 'encoder'}; sentemb export {output} --output DIR makes it ready to share."
+    )
