@@ -1,0 +1,1 @@
+"""Export of encoders and the model hub: the only folder that uploads anything."""
