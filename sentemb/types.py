@@ -48,7 +48,9 @@ class Tokens:
 
     def rows(self) -> tuple[Tensor, ...]:
         """N tensors (T_i,) int64, views into `ids`."""
-        return self.ids.split(self.lengths.tolist())
+        import torch
+
+        return torch.split(self.ids, self.lengths.tolist())
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device; lengths stay on the CPU, where batches are planned."""
@@ -69,6 +71,16 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    def known_targets(self) -> Tensor:
+        """The targets of a batch that must have them.
+
+        Raises:
+            ValueError: the rows had none.
+        """
+        if self.targets is None:
+            raise ValueError("these rows have no label or score; this method needs labelled or scored pairs")
+        return self.targets
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

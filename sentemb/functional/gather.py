@@ -29,4 +29,5 @@ def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
         return rows, 0
     from torch.distributed.nn.functional import all_gather
 
-    return torch.cat(all_gather(rows.contiguous())), dist.get_rank() * len(rows)
+    gathered = all_gather(rows.contiguous())  # type: ignore[no-untyped-call]
+    return torch.cat(gathered), dist.get_rank() * len(rows)

@@ -35,8 +35,9 @@ class SBERTSoftmax(TrainingMethod):
         """Mean cross-entropy in nats; the accuracy on this training batch goes to the log."""
         u, v = embeddings
         logits = self.classifier(concatenate_pair(u, v, self.concatenation)).float()
-        loss = cross_entropy(logits, batch.targets)
-        return LossTerms(loss, {"train_batch_accuracy": (logits.argmax(1) == batch.targets).float().mean()})
+        labels = batch.known_targets()
+        loss = cross_entropy(logits, labels)
+        return LossTerms(loss, {"train_batch_accuracy": (logits.argmax(1) == labels).float().mean()})
 
 
 class SBERTRegression(TrainingMethod):
@@ -45,7 +46,7 @@ class SBERTRegression(TrainingMethod):
     def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
         """Mean squared error."""
         u, v = embeddings
-        return LossTerms(cosine_regression(u, v, batch.targets).mean())
+        return LossTerms(cosine_regression(u, v, batch.known_targets()).mean())
 
 
 class SBERTTriplet(TrainingMethod):

@@ -223,16 +223,10 @@ class Recipe(Config):
         """The stages in order; a recipe without a list is one stage named after its method."""
         if self.stages is not None:
             return self.stages
-        return (
-            Stage.model_validate(
-                {
-                    "name": self.method.kind,
-                    "method": self.method,
-                    "data": self.data,
-                    "train": self.train or TrainConfig(),
-                }  # type: ignore[union-attr]
-            ),
-        )
+        if self.method is None or self.data is None:
+            raise ValueError("a recipe without stages has a method and data")  # validation saw to it
+        train = self.train or TrainConfig()
+        return (Stage(name=self.method.kind, method=self.method, data=self.data, train=train),)
 
 
 def _check_rows(kind: str, data: DataConfig) -> None:

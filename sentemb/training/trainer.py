@@ -109,7 +109,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         scores = self.evaluator(partial(embed, self._method.encoder))
         metrics = {f"{metric_key_prefix}_{name}": float(score) for name, score in scores.items()}
         self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
