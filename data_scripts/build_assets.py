@@ -56,7 +56,7 @@ def find(folder: Path, name: str) -> Path:
     for file in (folder / name, folder / f"{name}.gz"):
         if file.is_file():
             return file
-    sys.exit(f"{folder / name}[.gz] is missing: the scripts beside this one fetch it")
+    sys.exit(f"{folder / name}[.gz] is missing: data_scripts/README.md says where each file comes from")
 
 
 def read_text(file: Path) -> str:
