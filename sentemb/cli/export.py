@@ -16,7 +16,7 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; new or empty.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="Heading of the model card. [default: the folder's name]")
+        str | None, typer.Option("--name", help="Heading of the model card. (default: the folder's name)")
     ] = None,
     license: Annotated[
         str | None, typer.Option("--license", help="Licence as the hub spells it: apache-2.0, mit, cc-by-sa-4.0 …")

@@ -25,7 +25,7 @@ def push(
         bool, typer.Option("--dry-run", help="List what would go and what would stay; no network, no token.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option("--revision", metavar="BRANCH", help="Branch to commit to. [default: main]")
+        str | None, typer.Option("--revision", metavar="BRANCH", help="Branch to commit to. (default: main)")
     ] = None,
     message: Annotated[str | None, typer.Option("--message", help="Message of the commit.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,

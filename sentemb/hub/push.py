@@ -125,8 +125,8 @@ def push(plan: PushPlan, *, private: bool = False, revision: str | None = None, 
             commit_message=message or "Upload a sentence encoder with sentemb",
             revision=revision,
         )
-    except HfHubHTTPError as error:
-        raise _refused(plan.repo, error, token) from error
+    except (HfHubHTTPError, ValueError) as error:  # ValueError: the hub found the card's front matter wrong
+        raise _refused(plan.repo, error, token) from None
     except (HTTPError, OSError, RuntimeError) as error:  # hf_xet says RuntimeError when a connection breaks
         cause = shortened(str(error).replace(token, "***").split("\n")[0] or type(error).__name__)
         remedy = "Check the network and that HF_HUB_OFFLINE is not set, then run it again"
@@ -138,7 +138,7 @@ def push(plan: PushPlan, *, private: bool = False, revision: str | None = None, 
 
 def _refused(repo: str, error: Any, token: str) -> OutputError:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    cause = shortened(str(error).replace(token, "***").strip().split("\n")[0])
+    cause = shortened(str(error).replace(token, "***").strip())
     if status == 401:
         return OutputError(
             repo, "the hub does not accept the token", "Log in again with hf auth login, or renew HF_TOKEN"

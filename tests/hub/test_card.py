@@ -44,7 +44,12 @@ def test_the_front_matter_is_what_the_hub_reads(run):
 def test_what_is_not_known_is_left_out_of_the_front_matter_and_said_in_the_text():
     card = model_card(ENCODER, RunFacts(), CardOptions("x"))
     assert set(_front(card)) == {"library_name", "pipeline_tag", "tags"}
-    for said in ("No licence was stated", "languages it is meant for were not stated", "No score was recorded", "No paper is cited"):
+    for said in (
+        "No licence was stated",
+        "languages it is meant for were not stated",
+        "No score was recorded",
+        "No paper is cited",
+    ):
         assert said in card
 
 

@@ -38,7 +38,11 @@ def _normalised(encoder: SentenceTransformer) -> SentenceTransformer:
 def _perturb(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     name = "encoder.layer.1.output.LayerNorm.bias"  # the last one: no LayerNorm after it takes the change out again
-    save_file(weights | {name: weights[name] + 1e-3 * torch.eye(32)[0]}, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        weights | {name: weights[name] + 1e-3 * torch.eye(32)[0]},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
 
 
 def _edit_json(file: Path, **changes: object) -> None:
@@ -84,7 +88,9 @@ def test_a_raw_model_folder_is_exported(tmp_path):
 def test_files_written_are_those_reported_and_hold_no_path_of_this_machine(tmp_path):
     run = make_run(tmp_path / "run", recipe_=recipe(), run=run_facts(), scores_=scores())
     report = export_encoder(run, tmp_path / "out", license="mit", languages=["en"])
-    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    written = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
     assert written == set(report.files)
     assert {"README.md", "modules.json", "model.safetensors", "1_Pooling/config.json", "tokenizer.json"} <= written
     for name in written:
@@ -116,8 +122,16 @@ def test_the_self_check_passes_on_what_was_written_and_fails_when_a_weight_is_ch
 @pytest.mark.parametrize(
     ("file", "changes", "problem"),
     [
-        ("1_Pooling/config.json", {"pooling_mode_cls_token": True}, r"pooling flags in 1_Pooling/config.json don't say mean"),
-        ("1_Pooling/config.json", {"pooling_mode_mean_tokens": None}, r"pooling flags in 1_Pooling/config.json don't say"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode_cls_token": True},
+            r"pooling flags in 1_Pooling/config.json don't say mean",
+        ),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode_mean_tokens": None},
+            r"pooling flags in 1_Pooling/config.json don't say",
+        ),
         ("sentence_bert_config.json", {"max_seq_length": None}, r"has max_seq_length None, not 64"),
         ("config.json", {"model_type": "no-such-model"}, r"plain sentence-transformers does not open it"),
     ],
@@ -134,7 +148,9 @@ def test_the_self_check_refuses_modules_with_code_of_their_own(tmp_path):
     encoder = tiny_encoder()
     save_encoder(encoder, tmp_path)
     modules = (tmp_path / "modules.json").read_text(encoding="utf-8")
-    (tmp_path / "modules.json").write_text(modules.replace("sentence_transformers.sentence", "mine.sentence"), encoding="utf-8")
+    (tmp_path / "modules.json").write_text(
+        modules.replace("sentence_transformers.sentence", "mine.sentence"), encoding="utf-8"
+    )
     with pytest.raises(OutputError, match=r"needs code of its own \(mine\.sentence"):
         check_folder(encoder, tmp_path)
 
@@ -204,7 +220,11 @@ def test_a_run_without_an_encoder_is_refused(tmp_path):
         ("run.json", '{"status": ', "is not a JSON file"),
         ("run.json", "[]", "holds no JSON object"),
         ("scores.json", '{"models": [{"tasks": {}}]}', "is not laid out as sentemb eval writes it"),
-        ("scores.json", '{"models": [{"name": "a", "tasks": {"t": {"aggregation": {"all": "x"}}}}]}', "is not laid out"),
+        (
+            "scores.json",
+            '{"models": [{"name": "a", "tasks": {"t": {"aggregation": {"all": "x"}}}}]}',
+            "is not laid out",
+        ),
     ],
 )
 def test_a_broken_file_of_the_run_is_named_and_nothing_is_written(file, content, problem, tmp_path):
