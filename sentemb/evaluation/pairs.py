@@ -124,7 +124,9 @@ def _score(value: object, place: str, score_range: tuple[float, float]) -> float
     except ValueError:
         score = math.nan
     if not (math.isfinite(score) and low <= score <= high):
-        raise DataError(place, f"the score is {shortened(value)}, not {wanted}", "Correct the row, or leave its score empty")
+        raise DataError(
+            place, f"the score is {shortened(value)}, not {wanted}", "Correct the row, or leave its score empty"
+        )
     return score
 
 
@@ -143,7 +145,9 @@ def _check_order(source: str, gold: Array, subsets: dict[str, Array]) -> None:
             raise DataError(where, "1 scored pair, but a correlation needs 2 or more", "Add pairs to it, or remove it")
         if (gold[numbers] == gold[numbers[0]]).all():
             value = gold[numbers[0]]
-            raise DataError(where, f"all gold scores are {value:g}, so there is no order to compare with", "Check the column score")
+            raise DataError(
+                where, f"all gold scores are {value:g}, so there is no order to compare with", "Check the column score"
+            )
 
 
 def _count_notes(task: Task, found: dict[str, int]) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model against the first one on one task: Spearman `all` × 100 minus that of the first, on the same resamples."""
+    """A model against the first one on one task: Spearman `all` minus that of the first, on the same resamples."""
 
     model: str
     against: str

@@ -90,7 +90,9 @@ def encode_distinct(embed: Embedder, tasks: Iterable[Pairs], on_progress: OnProg
     Raises:
         ModelError: the embeddings are not N finite rows for N texts.
     """
-    texts = sorted({text for pairs in tasks for text in (*pairs.first, *pairs.second)}, key=lambda text: (len(text), text))
+    texts = sorted(
+        {text for pairs in tasks for text in (*pairs.first, *pairs.second)}, key=lambda text: (len(text), text)
+    )
     parts = []
     for start in range(0, len(texts), _TEXTS_PER_CALL):
         part = texts[start : start + _TEXTS_PER_CALL]
@@ -121,8 +123,12 @@ def similarities_of(vectors: Vectors, pairs: Pairs, similarity: str = "cosine") 
     for name, rows in pairs.subsets.items():
         if (found[rows] == found[rows[0]]).all():
             where = f"{pairs.task.title}, {name}" if name else pairs.task.title
-            problem = f"all {len(rows)} pairs have the {similarity} similarity {found[rows[0]]:g}: the embeddings have collapsed"
-            raise ModelError(where, problem, "Train with a lower learning rate, or choose another pooling")
+            alike = f"all {len(rows)} pairs have the {similarity} similarity {found[rows[0]]:g}"
+            raise ModelError(
+                where,
+                f"{alike}: the embeddings have collapsed",
+                "Train with a lower learning rate, or choose another pooling",
+            )
     return found
 
 
@@ -136,16 +142,15 @@ def score_task(pairs: Pairs, similarities: Array) -> TaskScore:
         )
         for name, rows in pairs.subsets.items()
     }
+    figures = [score.spearman for score in subsets.values()]
     low, high = bootstrap_spearman(similarities, pairs.gold, np.random.default_rng(BOOTSTRAP_SEED))
     return TaskScore(
         pairs=pairs,
         similarities=similarities,
         spearman={
             "all": 100 * spearman(similarities, pairs.gold),
-            "mean": float(np.mean([score.spearman for score in subsets.values()])),
-            "wmean": float(
-                np.average([score.spearman for score in subsets.values()], weights=[len(r) for r in pairs.subsets.values()])
-            ),
+            "mean": float(np.mean(figures)),
+            "wmean": float(np.average(figures, weights=[score.n_pairs for score in subsets.values()])),
         },
         pearson=100 * pearson(similarities, pairs.gold),
         subsets=subsets,

@@ -102,7 +102,9 @@ def _read_suite(file: Path) -> tuple[Task, ...]:
         raise ConfigError(str(file), f"is no YAML text ({shortened(str(error))})", "Correct the file") from error
     tasks = content.get("tasks") if isinstance(content, dict) else None
     if not isinstance(tasks, list) or not tasks or not all(isinstance(name, str) for name in tasks):
-        raise ConfigError(str(file), "holds no list of task names under the key tasks", "Write tasks: [stsb-dev, stsb-test]")
+        raise ConfigError(
+            str(file), "holds no list of task names under the key tasks", "Write tasks: [stsb-dev, stsb-test]"
+        )
     return tuple(_listed(name, file) for name in tasks)
 
 
@@ -113,5 +115,7 @@ def _listed(name: str, file: Path) -> Task:
     if looks_like_a_file(name) or beside.is_file():
         return own_task(beside)
     raise ConfigError(
-        str(file), f"there is no task {shortened(name)}.{nearest(name, TASKS)}", f"Use one of: {', '.join(TASKS)}, or a file"
+        str(file),
+        f"there is no task {shortened(name)}.{nearest(name, TASKS)}",
+        f"Use one of: {', '.join(TASKS)}, or a file",
     )

@@ -115,5 +115,7 @@ def task_named(name: str) -> Task:
     if looks_like_a_file(name):
         return own_task(Path(name).expanduser())
     raise ConfigError(
-        "task", f"there is no task {shortened(name)}.{nearest(name, TASKS)}", f"Use one of: {', '.join(TASKS)}, or a file"
+        "task",
+        f"there is no task {shortened(name)}.{nearest(name, TASKS)}",
+        f"Use one of: {', '.join(TASKS)}, or a file",
     )

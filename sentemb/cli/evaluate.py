@@ -1,0 +1,176 @@
+"""`sentemb eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
+from sentemb.errors import ConfigError, OutputError
+from sentemb.types import Pooler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+    from sentence_transformers import SentenceTransformer
+
+    from sentemb.evaluation.scores import NamedModel
+
+    ProgressOf = Callable[[str], Callable[[int, int], None]]
+
+
+def evaluate(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help='A folder, a run folder, a hub name or "bundled:mini".')
+    ],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--suite",
+            "-s",
+            help="A suite (stsb, sts, sickr, sts-dev), a task (sts12 to sts16, stsb-dev, stsb-test, sickr-dev, …) "
+            "or a file (columns score, sentence1, sentence2); several with commas between. Repeatable. "
+            "[default: stsb, which needs no data folder]",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", envvar="SENTEMB_DATA", help="The data folder; holds sts/sts12.tsv …")
+    ] = None,
+    pooling: Annotated[
+        Pooler | None, typer.Option("--pooling", help="Read out with this. [default: as saved; mean for a raw encoder]")
+    ] = None,
+    similarity: Annotated[
+        Literal["cosine", "dot", "euclidean", "manhattan"], typer.Option("--similarity", help="Between two embeddings.")
+    ] = "cosine",
+    aggregation: Annotated[
+        Literal["all", "mean", "wmean"],
+        typer.Option("--aggregation", help="What the table shows of a task with subsets. scores.json holds all three."),
+    ] = "all",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the scores to this JSON file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to encode.")] = "auto",
+    reference: Annotated[
+        bool, typer.Option("--reference/--no-reference", help="Show published scores, with their source, beside.")
+    ] = True,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let a model run code of its own.")
+    ] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=3, help="Cut longer texts. [default: as the model says]")
+    ] = None,
+) -> None:
+    """Score encoders on semantic textual similarity.
+
+    Spearman × 100 with 95 % intervals, the aggregation named; two or more models are also compared pair by pair.
+
+    Example: sentemb eval bundled:mini runs/quickstart --suite stsb --output scores.json
+    """
+    from sentemb.evaluation.suite import select
+
+    selected = select(suite or ["stsb"])
+    if output is not None and output.is_dir():
+        raise OutputError(str(output), "is a folder, not a file", "Name a file with --output, as scores.json")
+    quiet_libraries()
+    from sentemb.evaluation.pairs import load_all
+    from sentemb.evaluation.reference import reference_rows
+    from sentemb.evaluation.scores import evaluate_models
+    from sentemb.evaluation.table import comparison_table, score_table
+    from sentemb.saving import write_json
+
+    pairs = load_all(selected.tasks, data)
+    encoders = _open_all(models, pooling, trust_remote_code, max_tokens)
+    console = errors_console()
+    with _progress(console) as progress_of:
+        opened = _on_device(encoders, _device(device))
+        scores = evaluate_models(opened, pairs, suite=selected.name, similarity=similarity, on_progress=progress_of)
+    names = [task.name for task in selected.tasks]
+    rows = reference_rows(names, aggregation) if reference and similarity == "cosine" else []
+    content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
+    if output is not None:
+        write_json(output, content)
+    if as_json:
+        print_json(content)
+        return
+    results_console().print(score_table(scores, aggregation, rows))
+    comparison = comparison_table(scores)
+    if comparison is not None:
+        results_console().print(comparison)
+    if output is not None:
+        console.print(f"The scores are in {output}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _open_all(
+    names: Sequence[str], pooling: Pooler | None, trust_remote_code: bool, max_tokens: int | None
+) -> list[tuple[str, SentenceTransformer]]:
+    """All models, on the CPU, before any is scored: a name that is wrong is said at once."""
+    from sentemb.encoder import load
+    from sentemb.evaluation.readout import read_at_most
+
+    opened = []
+    for name in names:
+        encoder = load(name, pooling, trust_remote_code=trust_remote_code)
+        if max_tokens is not None:
+            read_at_most(encoder, max_tokens, name)
+        opened.append((name, encoder))
+    return opened
+
+
+def _on_device(opened: list[tuple[str, SentenceTransformer]], device: str) -> Iterator[NamedModel]:
+    """Each model on the device when it is its turn, and let go after it."""
+    from functools import partial
+
+    from sentemb.encoder import embed
+    from sentemb.evaluation.readout import describe_pooling
+    from sentemb.evaluation.scores import NamedModel
+
+    while opened:
+        name, encoder = opened.pop(0)
+        yield NamedModel(name, partial(embed, encoder.to(device)), describe_pooling(encoder))
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device", "cuda was asked for, but this machine has no CUDA device", "Use --device cpu")
+    return asked
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[ProgressOf]:
+    """A bar per model on a terminal; else a plain line when a model's texts are encoded."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    def line_of(name: str) -> Callable[[int, int], None]:
+        def tell(done: int, total: int) -> None:
+            if done == total:
+                text = f"{name}: {total} distinct texts encoded"
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        return tell
+
+    if not console.is_terminal:
+        yield line_of
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("texts"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
+
+        def bar_of(name: str) -> Callable[[int, int], None]:
+            bar = bars.add_task(name, total=None)
+            return lambda done, total: bars.update(bar, completed=done, total=total)
+
+        yield bar_of
