@@ -72,12 +72,12 @@ def main() -> None:
 
     untrained("mini, untrained, [CLS]", "bundled:mini", "bundled:mini", "--pooling", "cls")
     untrained("mini, untrained, mean", "bundled:mini", "bundled:mini", "--pooling", "mean")
-    trained("mini, SimCSE unsupervised, Wikipedia", "simcse/wiki-mini")
-    trained("mini, SimCSE supervised, NLI triplets", "simcse/nli-mini")
+    trained("mini, SimCSE unsupervised, Wikipedia", "small/simcse-wiki")
+    trained("mini, SimCSE supervised, NLI triplets", "small/simcse-nli")
     untrained("all-MiniLM-L6-v2", args.minilm, "sentence-transformers/all-MiniLM-L6-v2")
     trained(
         "all-MiniLM-L6-v2, SBERT regression, STS-B train",
-        "sbert/stsb-regression-minilm",
+        "small/sbert-stsb-minilm",
         "--set",
         f"encoder.name={args.minilm}",
     )
