@@ -233,6 +233,13 @@ def train(model: BertForMaskedLM, rows: list[np.ndarray], args: argparse.Namespa
         raise SystemExit("The loss is not a number. Lower --learning-rate and start again in an empty folder.")
 
 
+def _shown(value: object) -> object:
+    """A setting as it is kept: of a path only the name, so that no folder of this machine is published."""
+    if isinstance(value, list):
+        return [_shown(entry) for entry in value]
+    return value.name if isinstance(value, Path) else value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--init", type=Path, required=True, help="folder of the starting BERT (all-MiniLM-L6-v2)")
@@ -275,9 +282,10 @@ def main() -> None:
     train(model, rows, args)
     model.to("cpu", torch.float16).save_pretrained(args.output)
     tokenizer.save_pretrained(args.output)
-    (args.output / "provenance.json").write_text(
-        json.dumps({k: str(v) for k, v in vars(args).items()}, indent=2) + "\n"
-    )
+    settings = {name: _shown(value) for name, value in vars(args).items() if name != "output"}
+    (args.output / "provenance.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    for state in args.output.glob("state-*.safetensors"):
+        state.unlink()
     print(f"wrote {args.output}")
 
 

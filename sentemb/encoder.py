@@ -84,9 +84,9 @@ def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = 
     Raises:
         ModelError: the name can't be found or opened.
     """
+    if (Path(name) / "encoder" / "modules.json").is_file():
+        name = str(Path(name) / "encoder")
     folder = Path(name)
-    if (folder / "encoder" / "modules.json").is_file():
-        name = str(folder / "encoder")
     if pooling is not None:
         return build_encoder(name, pooling)
     if assets.is_bundled(name) or (folder.is_dir() and not (folder / "modules.json").is_file()):
@@ -178,7 +178,7 @@ def append_affine(encoder: SentenceTransformer, weight: Tensor, bias: Tensor) ->
     if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
         given = f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)}"
         raise ModelError("affine", f"{given} don't fit an encoder of width {width}", f"Pass (K, {width}) and (K,)")
-    dense = Dense(width, len(weight), activation_function=None, init_weight=weight.float(), init_bias=bias.float())
+    dense = Dense(width, len(weight), activation_function=None, init_weight=weight.float().clone(), init_bias=bias.float().clone())
     return SentenceTransformer(modules=[*encoder, dense], device="cpu")
 
 

@@ -89,6 +89,12 @@ def test_saved_encoder_has_the_keys_that_older_servers_read(folder, tmp_path, po
     assert json.loads((tmp_path / "saved" / "sentence_bert_config.json").read_text())["max_seq_length"] == 64
 
 
+def test_a_run_folder_opens_as_the_encoder_it_holds(folder, tmp_path):
+    encoder = enc.append_tanh_layer(enc.build_encoder(str(folder), "first_last_avg"))
+    enc.save_encoder(encoder, tmp_path / "run" / "encoder")
+    assert_allclose(enc.embed(enc.load(str(tmp_path / "run")), SENTENCES), enc.embed(encoder, SENTENCES), atol=1e-6)
+
+
 def test_saving_leaves_the_old_encoder_when_it_fails(tmp_path, monkeypatch):
     encoder = tiny_encoder()
     enc.save_encoder(encoder, tmp_path / "saved")
@@ -102,9 +108,10 @@ def test_saving_leaves_the_old_encoder_when_it_fails(tmp_path, monkeypatch):
 
 def test_affine_slot_is_an_affine_map_and_survives_saving(tmp_path, rng):
     encoder = tiny_encoder()
-    weight, bias = rng.normal(size=(5, 32)), rng.normal(size=5)
-    mapped = enc.append_affine(encoder, torch.tensor(weight), torch.tensor(bias))
-    expected = enc.embed(encoder, SENTENCES) @ weight.T + bias
+    weight, bias = (torch.tensor(x, dtype=torch.float32) for x in (rng.normal(size=(7, 32)), rng.normal(size=7)))
+    weight, bias = weight[:5], bias[:5]  # slices, as whitening's W[:k] is
+    mapped = enc.append_affine(encoder, weight, bias)
+    expected = enc.embed(encoder, SENTENCES) @ weight.numpy().T + bias.numpy()
     assert_allclose(enc.embed(mapped, SENTENCES), expected, atol=1e-4)
     enc.save_encoder(mapped, tmp_path / "saved")
     plain = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
