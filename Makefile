@@ -25,7 +25,7 @@ quickstart: setup ## train, evaluate, encode and export on the bundled encoder; 
 	@echo "Done: $(RUN)/run (the run), $(RUN)/vectors (10,000 vectors), $(RUN)/encoder (opens with sentence-transformers)."
 	@echo "Try next:"
 	@echo "  $(BIN)/sentemb recipes list"
-	@echo "  $(BIN)/sentemb eval bundled:mini $(RUN)/encoder --pooling-of bundled:mini=cls"
+	@echo "  $(BIN)/sentemb eval bundled:mini $(RUN)/encoder --pooling cls"
 	@echo "  $(BIN)/sentemb train smoke/sbert-regression --output runs/sbert"
 
 test: setup ## the tests that every change must pass; a few minutes

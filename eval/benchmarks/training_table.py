@@ -34,6 +34,12 @@ def score(model: str, file: Path, data: Path, *more: str) -> dict[str, float]:
     return scores | {"average": statistics.mean(scores.values()), "stsb-dev": tasks["stsb-dev"]["aggregation"]["all"]}
 
 
+def is_complete(folder: Path) -> bool:
+    """Whether a run was finished before."""
+    file = folder / "run.json"
+    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["status"] == "complete"
+
+
 def cell(values: list[float]) -> str:
     """Mean, and standard deviation where there are several."""
     mean = f"{statistics.mean(values):.2f}"
@@ -63,9 +69,17 @@ def main() -> None:
         found = []
         for seed in args.seeds:
             folder = args.work / f"{recipe.replace('/', '-')}-{seed}"
-            if not (folder / "scores.json").exists():
+            if not is_complete(folder):
                 resume = ["--resume"] if (folder / "run.json").exists() else []
-                settings = ["--set", f"train.seed={seed}", *more, "--data", str(args.data)]
+                settings = [
+                    "--set",
+                    f"train.seed={seed}",
+                    "--set",
+                    "evaluation.suite=null",
+                    *more,
+                    "--data",
+                    str(args.data),
+                ]
                 sentemb("train", recipe, *settings, "--output", str(folder), *resume)
             found.append(score(str(folder), args.work / f"{folder.name}.json", args.data))
         rows.append((title, f"sentemb train {recipe} --set train.seed=SEED --output RUN --data DIR", found))

@@ -39,7 +39,12 @@ def workplace(tmp_path):
     recipe = {
         "encoder": {"name": str(tmp_path / "tiny"), "pooling": "cls", "max_tokens": 10},
         "stages": [
-            {"name": "first", "method": {"kind": "simcse"}, "data": {"source": str(tmp_path / "texts.txt")}, "train": small},
+            {
+                "name": "first",
+                "method": {"kind": "simcse"},
+                "data": {"source": str(tmp_path / "texts.txt")},
+                "train": small,
+            },
             {
                 "name": "second",
                 "method": {"kind": "sbert_regression"},
@@ -116,7 +121,9 @@ def test_resuming_a_complete_run_trains_nothing(workplace, monkeypatch):
 
 def test_resuming_with_another_recipe_is_refused_by_what_differs(workplace):
     run(workplace)
-    with pytest.raises(OutputError, match=r"another recipe \(it says 'learning_rate: 0.001', you ask for 'learning_rate: 0.5'"):
+    with pytest.raises(
+        OutputError, match=r"another recipe \(it says 'learning_rate: 0.001', you ask for 'learning_rate: 0.5'"
+    ):
         run(workplace, resume=True, overrides=["stages.0.train.learning_rate=0.5"])
     with pytest.raises(OutputError, match="holds no run to resume"):
         run(workplace, "elsewhere", resume=True)
@@ -155,7 +162,13 @@ def test_run_folder_facts_survive_a_resume(tmp_path):
 @pytest.mark.integration
 def test_sigkill_at_three_moments_and_resume_gives_the_same_bits(workplace):
     """A real process, killed; heads and generators included, since the steps after the kill depend on them."""
-    command = [sys.executable, "-c", "from sentemb.cli.main import main; main()", "train", str(workplace / "recipe.yaml")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sentemb.cli.main import main; main()",
+        "train",
+        str(workplace / "recipe.yaml"),
+    ]
     settings = ["--set", "stages.0.train.epochs=12", "--set", "stages.1.train.epochs=6"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
