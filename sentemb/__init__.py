@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "SentembError": "sentemb.errors",
     "build_encoder": "sentemb.encoder",
-    "embed": "sentemb.encoder",
+    "embed": "sentemb.embedding",
     "load": "sentemb.encoder",
     "load_recipe": "sentemb.recipe.loader",
     "save_encoder": "sentemb.encoder",

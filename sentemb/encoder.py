@@ -1,4 +1,4 @@
-"""Build, load, save and run a sentence encoder: a `SentenceTransformer` of stock modules only.
+"""Build, load and save a sentence encoder: a `SentenceTransformer` of stock modules only.
 
 So every encoder saved here opens with plain sentence-transformers and no flag. Poolers go by name:
 
@@ -13,25 +13,21 @@ So every encoder saved here opens with plain sentence-transformers and no flag. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.checkpoint import checkpoint
 
 from sentemb import assets
 from sentemb.errors import ModelError, nearest, shortened
 from sentemb.saving import replace_folder, write_json
-from sentemb.types import Pooler, Tokens
+from sentemb.types import Pooler
 
 POOLERS: tuple[str, ...] = get_args(Pooler)
 
@@ -44,13 +40,12 @@ _LEGACY_POOLING_KEYS = {
 
 
 # ------------------------------------------------------------------------------------------------ build and load
-def build_encoder(name: str, pooling: Pooler = "mean", max_tokens: int | None = None) -> SentenceTransformer:
+def build_encoder(name: str, pooling: Pooler = "mean") -> SentenceTransformer:
     """A sentence encoder from any Hugging Face encoder: a hub name, a folder, or `bundled:mini`.
 
     Args:
         name: what to start from. Of a sentence-transformers folder only the transformer is taken.
         pooling: one of `POOLERS`.
-        max_tokens: longer texts are cut, special tokens included; None: what the checkpoint allows.
 
     Raises:
         ModelError: the name can't be found or opened, or the checkpoint lacks what the pooler needs.
@@ -62,13 +57,6 @@ def build_encoder(name: str, pooling: Pooler = "mean", max_tokens: int | None = 
             f"Use one of: {', '.join(POOLERS)}",
         )
     transformer = _open(name, lambda path: Transformer(path, model_kwargs={"dtype": torch.float32}))
-    limit = getattr(transformer.config, "max_position_embeddings", None)
-    if max_tokens is not None:
-        if limit is not None and max_tokens > limit:
-            raise ModelError(
-                name, f"max_tokens is {max_tokens}, but the encoder has {limit} positions", f"Use {limit} or fewer"
-            )
-        transformer.max_seq_length = max_tokens
     encoder = SentenceTransformer(modules=[transformer, *_pooling_modules(transformer, pooling, name)], device="cpu")
     return _freeze_unused(encoder)
 
@@ -163,6 +151,21 @@ def _freeze_unused(encoder: SentenceTransformer) -> SentenceTransformer:
     return encoder
 
 
+def limit_tokens(encoder: SentenceTransformer, max_tokens: int, name: str) -> None:
+    """Makes the encoder cut texts to `max_tokens` tokens, special ones included.
+
+    Raises:
+        ModelError: the encoder has fewer positions than that.
+    """
+    config = getattr(encoder[0], "config", None)
+    limits = [getattr(config, "max_position_embeddings", None), getattr(encoder.tokenizer, "model_max_length", None)]
+    limit = min((limit for limit in limits if limit), default=None)
+    if limit is not None and max_tokens > limit:
+        problem = f"--max-tokens is {max_tokens}, but the encoder has {limit} positions"
+        raise ModelError(name, problem, f"Use {limit} or fewer")
+    encoder.max_seq_length = max_tokens
+
+
 def append_affine(encoder: SentenceTransformer, weight: Tensor, bias: Tensor) -> SentenceTransformer:
     """The same encoder followed by y = W x + b, as a stock `Dense`: the slot for whitening.
 
@@ -178,7 +181,9 @@ def append_affine(encoder: SentenceTransformer, weight: Tensor, bias: Tensor) ->
     if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
         given = f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)}"
         raise ModelError("affine", f"{given} don't fit an encoder of width {width}", f"Pass (K, {width}) and (K,)")
-    dense = Dense(width, len(weight), activation_function=None, init_weight=weight.float().clone(), init_bias=bias.float().clone())
+    dense = Dense(
+        width, len(weight), activation_function=None, init_weight=weight.float().clone(), init_bias=bias.float().clone()
+    )
     return SentenceTransformer(modules=[*encoder, dense], device="cpu")
 
 
@@ -201,158 +206,9 @@ def save_encoder(encoder: SentenceTransformer, folder: Path) -> None:
             if isinstance(module, Pooling):
                 flags = {key: module.pooling_mode == mode for mode, key in _LEGACY_POOLING_KEYS.items()}
                 _add_keys(temporary / f"{index}_Pooling" / "config.json", flags)
-        _add_keys(temporary / "sentence_bert_config.json", {"max_seq_length": encoder.max_seq_length})
+        if isinstance(encoder[0], Transformer):
+            _add_keys(temporary / "sentence_bert_config.json", {"max_seq_length": encoder.max_seq_length})
 
 
 def _add_keys(file: Path, keys: dict[str, Any]) -> None:
-    import json
-
     write_json(file, json.loads(file.read_text(encoding="utf-8")) | keys)
-
-
-# ------------------------------------------------------------------------------------------------ run
-@dataclass(frozen=True, slots=True)
-class MicroBatching:
-    """How a batch is cut for the encoder. The objective sees the same batch whatever is set here.
-
-    Attributes:
-        max_tokens: padded tokens of a micro-batch at most; a single longer text is a micro-batch of its own.
-        gradient_cache: keep no activations; each micro-batch is run again, with the same dropout, in the backward
-            pass (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). Memory
-            is then that of one micro-batch, at the price of a second forward pass.
-    """
-
-    max_tokens: int = 2048
-    gradient_cache: bool = False
-
-
-def tokenise(encoder: SentenceTransformer, texts: Sequence[str], max_tokens: int | None = None) -> Tokens:
-    """Token ids of N texts, special tokens in, without padding, cut at `max_tokens` (None: the encoder's own limit)."""
-    rows = encoder.tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=max_tokens or encoder.max_seq_length,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )["input_ids"]
-    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-    return Tokens(torch.tensor([token for row in rows for token in row], dtype=torch.int64), lengths)
-
-
-def join_tokens(columns: Sequence[Tokens]) -> Tokens:
-    """The texts of several columns one after another, so that they share micro-batches."""
-    return Tokens(torch.cat([column.ids for column in columns]), torch.cat([column.lengths for column in columns]))
-
-
-def plan_micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Row numbers of each micro-batch: rows of like length together, at most `max_tokens` padded tokens each.
-
-    >>> plan_micro_batches([3, 9, 4, 3], max_tokens=12)
-    [[1], [2, 0, 3]]
-    """
-    batches: list[list[int]] = []
-    width = 0
-    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if not batches or (len(batches[-1]) + 1) * width > max_tokens:
-            batches.append([])
-            width = lengths[row]
-        batches[-1].append(row)
-    return batches
-
-
-def embed_tokens(
-    run: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, micro_batching: MicroBatching
-) -> Tensor:
-    """(N, …) results of `run` on N texts, in their order: length-sorted micro-batches inside, gradients kept.
-
-    Args:
-        run: (n, T) int64 ids and (n, T) int64 mask → (n, …) float. Must treat rows independently.
-        tokens: N texts, ids on the device to run on.
-        pad_id: what fills the shorter rows.
-        micro_batching: how to cut.
-    """
-    rows = tokens.rows()
-    plan = plan_micro_batches(tokens.lengths.tolist(), micro_batching.max_tokens)
-    results = []
-    for numbers in plan:
-        ids = pad_sequence([rows[i] for i in numbers], batch_first=True, padding_value=pad_id)
-        lengths = tokens.lengths[numbers].to(ids.device)
-        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
-        if micro_batching.gradient_cache and torch.is_grad_enabled():
-            results.append(checkpoint(run, ids, mask, use_reentrant=False, preserve_rng_state=True))
-        else:
-            results.append(run(ids, mask))
-    order = torch.tensor([i for numbers in plan for i in numbers], device=results[0].device)
-    return torch.cat(results)[torch.argsort(order)]
-
-
-def sentence_embeddings(encoder: SentenceTransformer) -> Callable[[Tensor, Tensor], Tensor]:
-    """The encoder as a function of padded ids and mask, for `embed_tokens`."""
-
-    def run(ids: Tensor, mask: Tensor) -> Tensor:
-        embedding: Tensor = encoder({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
-        return embedding
-
-    return run
-
-
-def pad_id_of(encoder: SentenceTransformer) -> int:
-    """The id that fills short rows; 0 for tokenizers without a pad token (the mask hides it anyway)."""
-    return int(encoder.tokenizer.pad_token_id or 0)
-
-
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Dropout off inside the block; afterwards every submodule is in the mode it was in before."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-@torch.inference_mode()
-def embed(encoder: SentenceTransformer, texts: Sequence[str], *, max_tokens_per_batch: int = 4096) -> Any:
-    """(N, D) float32 embeddings of N texts as NumPy, not normalised; each distinct text is encoded once.
-
-    Runs without dropout, on the device the encoder is on, and leaves its mode as it was. A prompt that the model was
-    saved with is put before each text, as sentence-transformers does.
-
-    Raises:
-        ModelError: an embedding is not finite.
-    """
-    prompt = encoder.prompts.get(encoder.default_prompt_name or "", "") or ""
-    distinct = list(dict.fromkeys(texts))
-    if not distinct:
-        return np.zeros((0, encoder.get_embedding_dimension()), dtype=np.float32)
-    with eval_mode(encoder):
-        if isinstance(encoder[0], Transformer) and (not prompt or _includes_prompt(encoder)):
-            tokens = tokenise(encoder, [prompt + text for text in distinct]).to(encoder.device)
-            cut = MicroBatching(max_tokens_per_batch)
-            found = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), cut)
-            vectors = found.float().cpu().numpy()
-        else:  # static embeddings, bag of words, prompts left out of the pooling: sentence-transformers knows how
-            vectors = encoder.encode(distinct, convert_to_numpy=True, show_progress_bar=False).astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise ModelError(
-            "encoder",
-            f"the embedding of {shortened(distinct[bad[0]])} is not finite",
-            "Train again with a lower learning rate",
-        )
-    row_of = {text: row for row, text in enumerate(distinct)}
-    return vectors[[row_of[text] for text in texts]]
-
-
-def _includes_prompt(encoder: SentenceTransformer) -> bool:
-    return all(module.include_prompt for module in encoder if isinstance(module, Pooling))
-
-
-def embed_columns(encoder: SentenceTransformer, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
-    """(V, B, D) float embeddings of V columns of B tokenised texts, with gradients; columns share micro-batches."""
-    tokens = join_tokens(columns)
-    flat = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), micro_batching)
-    return flat.view(len(columns), len(columns[0]), -1)

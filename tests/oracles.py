@@ -47,6 +47,8 @@ def softmax_cross_entropy(u: Matrix, v: Matrix, weight: Matrix, bias: Matrix, la
     total = 0.0
     for i, label in enumerate(labels):
         features = [*u[i], *v[i], *(abs(x - y) for x, y in zip(u[i], v[i], strict=True))]
-        scores = [sum(w * f for w, f in zip(row, features, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+        scores = [
+            sum(w * f for w, f in zip(row, features, strict=True)) + b for row, b in zip(weight, bias, strict=True)
+        ]
         total -= math.log(math.exp(scores[label]) / sum(math.exp(score) for score in scores))
     return total / len(labels)

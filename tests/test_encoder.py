@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from sentence_transformers import SentenceTransformer
 
+from sentemb import embedding as emb
 from sentemb import encoder as enc
 from sentemb.errors import ModelError
 from tests.tiny import SENTENCES, save_tiny, tiny_encoder
@@ -47,18 +48,18 @@ POOLED = {
 def test_each_pooler_is_what_its_name_says(folder, pooling):
     encoder = enc.build_encoder(str(folder), pooling)
     expected = [POOLED[pooling](hidden_states(folder, text)[0]) for text in SENTENCES]
-    assert_allclose(enc.embed(encoder, SENTENCES), expected, atol=1e-5)
+    assert_allclose(emb.embed(encoder, SENTENCES), expected, atol=1e-5)
 
 
 def test_first_last_avg_takes_the_first_block_not_the_embedding_layer(folder):
     h, _ = hidden_states(folder, SENTENCES[0])
     wrong = ((h[0] + h[-1]) / 2).mean(0)
-    got = enc.embed(enc.build_encoder(str(folder), "first_last_avg"), SENTENCES[:1])[0]
+    got = emb.embed(enc.build_encoder(str(folder), "first_last_avg"), SENTENCES[:1])[0]
     assert np.abs(got - wrong).max() > 1e-2
 
 
 def test_cls_pooler_is_the_tanh_head_of_the_checkpoint(folder_with_pooler):
-    got = enc.embed(enc.build_encoder(str(folder_with_pooler), "cls_pooler"), SENTENCES[:1])[0]
+    got = emb.embed(enc.build_encoder(str(folder_with_pooler), "cls_pooler"), SENTENCES[:1])[0]
     h, model = hidden_states(folder_with_pooler, SENTENCES[0])
     dense = model.pooler.dense
     expected = np.tanh(dense.weight.detach().numpy() @ h[-1][0] + dense.bias.detach().numpy())
@@ -74,10 +75,10 @@ def test_cls_pooler_is_refused_where_the_checkpoint_has_no_head(folder):
 @pytest.mark.parametrize("pooling", [*POOLED, "cls_pooler"])
 def test_saved_encoder_opens_in_plain_sentence_transformers(folder_with_pooler, tmp_path, pooling):
     encoder = enc.build_encoder(str(folder_with_pooler), pooling)
-    vectors = enc.embed(encoder, SENTENCES)
+    vectors = emb.embed(encoder, SENTENCES)
     enc.save_encoder(encoder, tmp_path / "saved")
     assert_allclose(SentenceTransformer(str(tmp_path / "saved"), device="cpu").encode(SENTENCES), vectors, atol=1e-6)
-    assert_allclose(enc.embed(enc.load(str(tmp_path / "saved")), SENTENCES), vectors, atol=1e-6)
+    assert_allclose(emb.embed(enc.load(str(tmp_path / "saved")), SENTENCES), vectors, atol=1e-6)
 
 
 @pytest.mark.parametrize(("pooling", "flag"), [("cls", "cls_token"), ("mean", "mean_tokens"), ("max", "max_tokens")])
@@ -92,7 +93,7 @@ def test_saved_encoder_has_the_keys_that_older_servers_read(folder, tmp_path, po
 def test_a_run_folder_opens_as_the_encoder_it_holds(folder, tmp_path):
     encoder = enc.append_tanh_layer(enc.build_encoder(str(folder), "first_last_avg"))
     enc.save_encoder(encoder, tmp_path / "run" / "encoder")
-    assert_allclose(enc.embed(enc.load(str(tmp_path / "run")), SENTENCES), enc.embed(encoder, SENTENCES), atol=1e-6)
+    assert_allclose(emb.embed(enc.load(str(tmp_path / "run")), SENTENCES), emb.embed(encoder, SENTENCES), atol=1e-6)
 
 
 def test_saving_leaves_the_old_encoder_when_it_fails(tmp_path, monkeypatch):
@@ -111,8 +112,8 @@ def test_affine_slot_is_an_affine_map_and_survives_saving(tmp_path, rng):
     weight, bias = (torch.tensor(x, dtype=torch.float32) for x in (rng.normal(size=(7, 32)), rng.normal(size=7)))
     weight, bias = weight[:5], bias[:5]  # slices, as whitening's W[:k] is
     mapped = enc.append_affine(encoder, weight, bias)
-    expected = enc.embed(encoder, SENTENCES) @ weight.numpy().T + bias.numpy()
-    assert_allclose(enc.embed(mapped, SENTENCES), expected, atol=1e-4)
+    expected = emb.embed(encoder, SENTENCES) @ weight.numpy().T + bias.numpy()
+    assert_allclose(emb.embed(mapped, SENTENCES), expected, atol=1e-4)
     enc.save_encoder(mapped, tmp_path / "saved")
     plain = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
     assert_allclose(plain.encode(SENTENCES), expected, atol=1e-4)
@@ -124,8 +125,8 @@ def test_affine_slot_is_an_affine_map_and_survives_saving(tmp_path, rng):
 def test_embeddings_do_not_depend_on_the_batches(max_tokens):
     encoder = tiny_encoder()
     texts = [*SENTENCES, SENTENCES[0], "cat", " ".join(SENTENCES)]
-    alone = np.concatenate([enc.embed(encoder, [text]) for text in texts])
-    assert_allclose(enc.embed(encoder, texts, max_tokens_per_batch=max_tokens), alone, atol=1e-5)
+    alone = np.concatenate([emb.embed(encoder, [text]) for text in texts])
+    assert_allclose(emb.embed(encoder, texts, max_tokens_per_batch=max_tokens), alone, atol=1e-5)
     assert_allclose(encoder.encode(texts), alone, atol=1e-5)
 
 
@@ -133,16 +134,16 @@ def test_embed_runs_without_dropout_and_puts_the_mode_back():
     encoder = tiny_encoder().train()
     encoder[0].model.encoder.layer[0].eval()
     modes = [module.training for module in encoder.modules()]
-    assert_allclose(enc.embed(encoder, SENTENCES), enc.embed(encoder, SENTENCES))
+    assert_allclose(emb.embed(encoder, SENTENCES), emb.embed(encoder, SENTENCES))
     assert [module.training for module in encoder.modules()] == modes
-    assert enc.embed(encoder, []).shape == (0, 32)
+    assert emb.embed(encoder, []).shape == (0, 32)
 
 
 def test_embed_encodes_each_distinct_text_once(monkeypatch):
     encoder, seen = tiny_encoder(), []
-    original = enc.tokenise
-    monkeypatch.setattr(enc, "tokenise", lambda e, texts: seen.extend(texts) or original(e, texts))
-    vectors = enc.embed(encoder, SENTENCES * 3)
+    original = emb.tokenise
+    monkeypatch.setattr(emb, "tokenise", lambda e, texts: seen.extend(texts) or original(e, texts))
+    vectors = emb.embed(encoder, SENTENCES * 3)
     assert sorted(seen) == sorted(SENTENCES)
     assert_allclose(vectors[: len(SENTENCES)], vectors[-len(SENTENCES) :])
 
@@ -150,21 +151,21 @@ def test_embed_encodes_each_distinct_text_once(monkeypatch):
 def test_embed_uses_the_saved_prompt_as_sentence_transformers_does():
     encoder = tiny_encoder()
     encoder.prompts, encoder.default_prompt_name = {"query": "three people read "}, "query"
-    assert_allclose(enc.embed(encoder, SENTENCES), encoder.encode(SENTENCES), atol=1e-6)
+    assert_allclose(emb.embed(encoder, SENTENCES), encoder.encode(SENTENCES), atol=1e-6)
     encoder.default_prompt_name = None
-    assert np.abs(enc.embed(encoder, SENTENCES) - encoder.encode(SENTENCES, prompt_name="query")).max() > 1e-3
+    assert np.abs(emb.embed(encoder, SENTENCES) - encoder.encode(SENTENCES, prompt_name="query")).max() > 1e-3
 
 
 def test_an_embedding_that_is_not_finite_is_refused():
     encoder = tiny_encoder()
     encoder[0].model.embeddings.LayerNorm.weight.data[0] = float("nan")
     with pytest.raises(ModelError, match='the embedding of "A man is playing a guitar." is not finite'):
-        enc.embed(encoder, SENTENCES)
+        emb.embed(encoder, SENTENCES)
 
 
 def test_micro_batches_hold_rows_of_like_length_within_the_budget(rng):
     lengths = rng.integers(2, 60, size=200).tolist()
-    plan = enc.plan_micro_batches(lengths, 256)
+    plan = emb.plan_micro_batches(lengths, 256)
     assert sorted(row for rows in plan for row in rows) == list(range(200))
     assert all(len(rows) * max(lengths[row] for row in rows) <= 256 for rows in plan)
     padded = sum(len(rows) * max(lengths[row] for row in rows) for rows in plan)
@@ -176,14 +177,14 @@ def test_micro_batches_hold_rows_of_like_length_within_the_budget(rng):
 def test_micro_batching_and_gradient_caching_change_no_embedding_and_no_gradient(max_tokens, gradient_cache):
     def run(cut):
         encoder = tiny_encoder()  # eval mode: dropout off, so that all ways must agree
-        tokens = enc.tokenise(encoder, SENTENCES)
-        vectors = enc.embed_columns(encoder, (tokens, tokens), cut)
+        tokens = emb.tokenise(encoder, SENTENCES)
+        vectors = emb.embed_columns(encoder, (tokens, tokens), cut)
         (vectors[0] @ vectors[1].T).logsumexp(1).sum().backward()
         gradients = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
         return vectors.detach(), gradients
 
-    whole, expected = run(enc.MicroBatching(10_000))
-    vectors, gradients = run(enc.MicroBatching(max_tokens, gradient_cache))
+    whole, expected = run(emb.MicroBatching(10_000))
+    vectors, gradients = run(emb.MicroBatching(max_tokens, gradient_cache))
     assert_allclose(vectors, whole, atol=1e-5)
     assert gradients.keys() == expected.keys() and any(g.abs().max() > 1e-3 for g in expected.values())
     for name, gradient in gradients.items():
@@ -193,9 +194,9 @@ def test_micro_batching_and_gradient_caching_change_no_embedding_and_no_gradient
 def test_gradient_caching_repeats_the_same_dropout():
     def gradient(cached):
         encoder = tiny_encoder().train()
-        tokens = enc.tokenise(encoder, SENTENCES)
+        tokens = emb.tokenise(encoder, SENTENCES)
         torch.manual_seed(0)
-        vectors = enc.embed_columns(encoder, (tokens, tokens), enc.MicroBatching(40, cached))
+        vectors = emb.embed_columns(encoder, (tokens, tokens), emb.MicroBatching(40, cached))
         vectors.square().sum().backward()
         return vectors.detach(), encoder[0].model.embeddings.word_embeddings.weight.grad
 
@@ -231,5 +232,5 @@ def test_folders_that_hold_no_encoder(tmp_path):
 def test_bad_settings(folder):
     with pytest.raises(ModelError, match='unknown pooler "menn". Did you mean "mean"'):
         enc.build_encoder(str(folder), "menn")
-    with pytest.raises(ModelError, match="max_tokens is 100, but the encoder has 64 positions. Use 64 or fewer"):
-        enc.build_encoder(str(folder), "mean", max_tokens=100)
+    with pytest.raises(ModelError, match="max-tokens is 100, but the encoder has 64 positions. Use 64 or fewer"):
+        enc.limit_tokens(enc.build_encoder(str(folder)), 100, "tiny")

@@ -32,7 +32,8 @@ from transformers import set_seed
 
 from sentemb.cli.console import quiet_libraries
 from sentemb.data.rows import read_rows
-from sentemb.encoder import MicroBatching, build_encoder, embed
+from sentemb.embedding import MicroBatching, embed
+from sentemb.encoder import build_encoder
 from sentemb.evaluation.suite import score_encoders
 from sentemb.methods.sbert import SBERTRegression
 from sentemb.methods.simcse import SimCSE

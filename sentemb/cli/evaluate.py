@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
-from sentemb.errors import ConfigError, OutputError
+from sentemb.errors import OutputError
 from sentemb.types import Pooler
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def evaluate(
     if output is not None and output.is_dir():
         raise OutputError(str(output), "is a folder, not a file", "Name a file with --output, as scores.json")
     quiet_libraries()
+    from sentemb.embedding import find_device
     from sentemb.evaluation.pairs import load_all
     from sentemb.evaluation.reference import reference_rows
     from sentemb.evaluation.scores import evaluate_models
@@ -86,7 +87,7 @@ def evaluate(
     encoders = _open_all(models, pooling, trust_remote_code, max_tokens)
     console = errors_console()
     with _progress(console) as progress_of:
-        opened = _on_device(encoders, _device(device))
+        opened = _on_device(encoders, find_device(device))
         scores = evaluate_models(opened, pairs, suite=selected.name, similarity=similarity, on_progress=progress_of)
     names = [task.name for task in selected.tasks]
     rows = reference_rows(names, aggregation) if reference and similarity == "cosine" else []
@@ -108,14 +109,13 @@ def _open_all(
     names: Sequence[str], pooling: Pooler | None, trust_remote_code: bool, max_tokens: int | None
 ) -> list[tuple[str, SentenceTransformer]]:
     """All models, on the CPU, before any is scored: a name that is wrong is said at once."""
-    from sentemb.encoder import load
-    from sentemb.evaluation.readout import read_at_most
+    from sentemb.encoder import limit_tokens, load
 
     opened = []
     for name in names:
         encoder = load(name, pooling, trust_remote_code=trust_remote_code)
         if max_tokens is not None:
-            read_at_most(encoder, max_tokens, name)
+            limit_tokens(encoder, max_tokens, name)
         opened.append((name, encoder))
     return opened
 
@@ -124,23 +124,13 @@ def _on_device(opened: list[tuple[str, SentenceTransformer]], device: str) -> It
     """Each model on the device when it is its turn, and let go after it."""
     from functools import partial
 
-    from sentemb.encoder import embed
+    from sentemb.embedding import embed
     from sentemb.evaluation.readout import describe_pooling
     from sentemb.evaluation.scores import NamedModel
 
     while opened:
         name, encoder = opened.pop(0)
         yield NamedModel(name, partial(embed, encoder.to(device)), describe_pooling(encoder))
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device", "cuda was asked for, but this machine has no CUDA device", "Use --device cpu")
-    return asked
 
 
 @contextmanager

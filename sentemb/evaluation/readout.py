@@ -7,8 +7,6 @@ from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
 from torch import nn
 
-from sentemb.errors import ModelError
-
 
 def describe_pooling(encoder: SentenceTransformer) -> str | None:
     """`mean`, `cls + tanh layer`, `first_last_avg`, `mean + linear layer`; None without a pooling module.
@@ -35,16 +33,3 @@ def _layers(module: WeightedLayerPooling) -> str:
     if used == [0, last] and module.layer_start == 1:
         return "first_last_avg"
     return "last2_avg" if used == [last - 1, last] else "weighted layers"
-
-
-def read_at_most(encoder: SentenceTransformer, max_tokens: int, name: str) -> None:
-    """Makes the encoder cut texts to `max_tokens` tokens, special ones included.
-
-    Raises:
-        ModelError: the encoder has fewer positions than that.
-    """
-    limit = getattr(getattr(encoder[0], "config", None), "max_position_embeddings", None)
-    if limit is not None and max_tokens > limit:
-        problem = f"--max-tokens is {max_tokens}, but the encoder has {limit} positions"
-        raise ModelError(name, problem, f"Use {limit} or fewer")
-    encoder.max_seq_length = max_tokens

@@ -17,7 +17,8 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from sentemb import __version__, assets
-from sentemb.encoder import embed, load, save_encoder
+from sentemb.embedding import embed
+from sentemb.encoder import load, save_encoder
 from sentemb.errors import ConfigError, ModelError, OutputError, shortened
 from sentemb.hub.card import CardOptions, EncoderFacts, model_card
 from sentemb.hub.facts import RUN, SCORES, RunFacts, read_run

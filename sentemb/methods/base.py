@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from sentemb.encoder import MicroBatching, embed_columns
+from sentemb.embedding import MicroBatching, embed_columns
 from sentemb.types import Batch, LossTerms
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForMaskedLM
 
 from sentemb import assets
-from sentemb.encoder import MicroBatching, embed_tokens, join_tokens, pad_id_of
+from sentemb.embedding import MicroBatching, embed_tokens, join_tokens, pad_id_of
 from sentemb.errors import ModelError
 from sentemb.objectives.masked_lm import mask_tokens
 from sentemb.types import Tokens

@@ -6,7 +6,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sentemb.encoder import MicroBatching
+from sentemb.embedding import MicroBatching
 from sentemb.methods.base import TrainingMethod
 from sentemb.objectives.cosine_regression import cosine_regression
 from sentemb.objectives.softmax_pairs import PARTS, concatenate_pair

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from sentemb.encoder import MicroBatching, embed_columns
+from sentemb.embedding import MicroBatching, embed_columns
 from sentemb.functional.gather import gather_rows
 from sentemb.methods.base import TrainingMethod
 from sentemb.methods.masked_lm import MaskedLMTerm

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sentence_transformers import SentenceTransformer
 
-from sentemb.encoder import MicroBatching, append_tanh_layer, build_encoder, load
+from sentemb.embedding import MicroBatching
+from sentemb.encoder import append_tanh_layer, build_encoder, load
 from sentemb.methods.base import TrainingMethod
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet

@@ -15,7 +15,8 @@ from transformers import set_seed
 
 from sentemb.data.rows import read_rows
 from sentemb.data.sources import fingerprint
-from sentemb.encoder import embed, load, save_encoder
+from sentemb.embedding import embed
+from sentemb.encoder import load, save_encoder
 from sentemb.evaluation.dev import STSDevEvaluator
 from sentemb.evaluation.scores import Scores
 from sentemb.evaluation.suite import score_encoders

@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import Dataset
 
-from sentemb.encoder import tokenise
+from sentemb.embedding import tokenise
 from sentemb.types import Batch, Row
 
 

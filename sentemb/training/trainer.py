@@ -19,7 +19,8 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
-from sentemb.encoder import embed, save_encoder
+from sentemb.embedding import embed
+from sentemb.encoder import save_encoder
 from sentemb.errors import ModelError
 from sentemb.training.callbacks import EveryStep
 from sentemb.training.collate import Collator, RowDataset

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sentemb.encoder import embed, load
+from sentemb.embedding import embed
+from sentemb.encoder import load
 from sentemb.evaluation.suite import score_encoders
 
 EXPECTED = {

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sentemb.encoder import append_affine, append_tanh_layer, embed, load, save_encoder
+from sentemb.embedding import embed
+from sentemb.encoder import append_affine, append_tanh_layer, limit_tokens, load, save_encoder
 from sentemb.errors import ModelError
-from sentemb.evaluation.readout import describe_pooling, read_at_most
+from sentemb.evaluation.readout import describe_pooling
 from tests.tiny import tiny_encoder
 
 
@@ -27,10 +28,10 @@ def test_texts_are_cut_to_the_tokens_asked_for():
     encoder = tiny_encoder()
     short, long = "a man", "a man plays the piano outside"
     assert not torch.allclose(*torch.tensor(embed(encoder, [short, long])))
-    read_at_most(encoder, 4, "tiny")  # [CLS] a man [SEP]
+    limit_tokens(encoder, 4, "tiny")  # [CLS] a man [SEP]
     assert torch.allclose(*torch.tensor(embed(encoder, [short, long])), atol=1e-6)
 
 
 def test_more_tokens_than_positions_are_refused():
     with pytest.raises(ModelError, match="tiny: --max-tokens is 65, but the encoder has 64 positions. Use 64 or fewer"):
-        read_at_most(tiny_encoder(), 65, "tiny")
+        limit_tokens(tiny_encoder(), 65, "tiny")

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
-from sentemb.encoder import append_affine, append_tanh_layer, build_encoder, embed, save_encoder
+from sentemb.embedding import embed
+from sentemb.encoder import append_affine, append_tanh_layer, build_encoder, save_encoder
 from sentemb.errors import ConfigError, DataError, ModelError, OutputError
 from sentemb.hub import export as export_module
 from sentemb.hub.export import check_folder, export_encoder

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sentemb.encoder import MicroBatching, append_tanh_layer, embed
+from sentemb.embedding import MicroBatching, embed
+from sentemb.encoder import append_tanh_layer
 from sentemb.errors import ModelError
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet

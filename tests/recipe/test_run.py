@@ -18,7 +18,8 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 from safetensors.torch import load_file
 
-from sentemb.encoder import embed, load
+from sentemb.embedding import embed
+from sentemb.encoder import load
 from sentemb.errors import DataError, OutputError
 from sentemb.recipe.loader import load_recipe
 from sentemb.recipe.run import train

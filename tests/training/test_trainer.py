@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 from safetensors.torch import load_file
 from transformers import TrainerCallback, set_seed
 
-from sentemb.encoder import MicroBatching, build_encoder, embed, load
+from sentemb.embedding import MicroBatching, embed
+from sentemb.encoder import build_encoder, load
 from sentemb.errors import ModelError
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTSoftmax

@@ -1,0 +1,180 @@
+"""Run an encoder: texts or tokens in, embeddings out, in length-sorted micro-batches. Padding is not work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
+
+from sentemb.errors import ConfigError, ModelError, shortened
+from sentemb.types import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatching:
+    """How a batch is cut for the encoder. The objective sees the same batch whatever is set here.
+
+    Attributes:
+        max_tokens: padded tokens of a micro-batch at most; a single longer text is a micro-batch of its own.
+        gradient_cache: keep no activations; each micro-batch is run again, with the same dropout, in the backward
+            pass (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). Memory
+            is then that of one micro-batch, at the price of a second forward pass.
+    """
+
+    max_tokens: int = 2048
+    gradient_cache: bool = False
+
+
+def tokenise(encoder: SentenceTransformer, texts: Sequence[str], max_tokens: int | None = None) -> Tokens:
+    """Token ids of N texts, special tokens in, without padding, cut at `max_tokens` (None: the encoder's own limit)."""
+    rows = encoder.tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=max_tokens or encoder.max_seq_length,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )["input_ids"]
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    return Tokens(torch.tensor([token for row in rows for token in row], dtype=torch.int64), lengths)
+
+
+def join_tokens(columns: Sequence[Tokens]) -> Tokens:
+    """The texts of several columns one after another, so that they share micro-batches."""
+    return Tokens(torch.cat([column.ids for column in columns]), torch.cat([column.lengths for column in columns]))
+
+
+def plan_micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Row numbers of each micro-batch: rows of like length together, at most `max_tokens` padded tokens each.
+
+    >>> plan_micro_batches([3, 9, 4, 3], max_tokens=12)
+    [[1], [2, 0, 3]]
+    """
+    batches: list[list[int]] = []
+    width = 0
+    for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not batches or (len(batches[-1]) + 1) * width > max_tokens:
+            batches.append([])
+            width = lengths[row]
+        batches[-1].append(row)
+    return batches
+
+
+def embed_tokens(
+    run: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, micro_batching: MicroBatching
+) -> Tensor:
+    """(N, …) results of `run` on N texts, in their order: length-sorted micro-batches inside, gradients kept.
+
+    Args:
+        run: (n, T) int64 ids and (n, T) int64 mask → (n, …) float. Must treat rows independently.
+        tokens: N texts, ids on the device to run on.
+        pad_id: what fills the shorter rows.
+        micro_batching: how to cut.
+    """
+    rows = tokens.rows()
+    plan = plan_micro_batches(tokens.lengths.tolist(), micro_batching.max_tokens)
+    results = []
+    for numbers in plan:
+        ids = pad_sequence([rows[i] for i in numbers], batch_first=True, padding_value=pad_id)
+        lengths = tokens.lengths[numbers].to(ids.device)
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+        if micro_batching.gradient_cache and torch.is_grad_enabled():
+            results.append(checkpoint(run, ids, mask, use_reentrant=False, preserve_rng_state=True))
+        else:
+            results.append(run(ids, mask))
+    order = torch.tensor([i for numbers in plan for i in numbers], device=results[0].device)
+    return torch.cat(results)[torch.argsort(order)]
+
+
+def sentence_embeddings(encoder: SentenceTransformer) -> Callable[[Tensor, Tensor], Tensor]:
+    """The encoder as a function of padded ids and mask, for `embed_tokens`."""
+
+    def run(ids: Tensor, mask: Tensor) -> Tensor:
+        embedding: Tensor = encoder({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+        return embedding
+
+    return run
+
+
+def pad_id_of(encoder: SentenceTransformer) -> int:
+    """The id that fills short rows; 0 for tokenizers without a pad token (the mask hides it anyway)."""
+    return int(encoder.tokenizer.pad_token_id or 0)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Dropout off inside the block; afterwards every submodule is in the mode it was in before."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@torch.inference_mode()
+def embed(encoder: SentenceTransformer, texts: Sequence[str], *, max_tokens_per_batch: int = 4096) -> Any:
+    """(N, D) float32 embeddings of N texts as NumPy, not normalised; each distinct text is encoded once.
+
+    Runs without dropout, on the device the encoder is on, and leaves its mode as it was. A prompt that the model was
+    saved with is put before each text, as sentence-transformers does.
+
+    Raises:
+        ModelError: an embedding is not finite.
+    """
+    prompt = encoder.prompts.get(encoder.default_prompt_name or "", "") or ""
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return np.zeros((0, encoder.get_embedding_dimension()), dtype=np.float32)
+    with eval_mode(encoder):
+        if isinstance(encoder[0], Transformer) and (not prompt or _includes_prompt(encoder)):
+            tokens = tokenise(encoder, [prompt + text for text in distinct]).to(encoder.device)
+            cut = MicroBatching(max_tokens_per_batch)
+            found = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), cut)
+            vectors = found.float().cpu().numpy()
+        else:  # static embeddings, bag of words, prompts left out of the pooling: sentence-transformers knows how
+            vectors = encoder.encode(distinct, convert_to_numpy=True, show_progress_bar=False).astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise ModelError(
+            "encoder",
+            f"the embedding of {shortened(distinct[bad[0]])} is not finite",
+            "Train again with a lower learning rate",
+        )
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return vectors[[row_of[text] for text in texts]]
+
+
+def _includes_prompt(encoder: SentenceTransformer) -> bool:
+    return all(module.include_prompt for module in encoder if isinstance(module, Pooling))
+
+
+def embed_columns(encoder: SentenceTransformer, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
+    """(V, B, D) float embeddings of V columns of B tokenised texts, with gradients; columns share micro-batches."""
+    tokens = join_tokens(columns)
+    flat = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), micro_batching)
+    return flat.view(len(columns), len(columns[0]), -1)
+
+
+def find_device(asked: str) -> str:
+    """`cuda` or `cpu` for `auto`; what is named otherwise, if it is there.
+
+    Raises:
+        ConfigError: `cuda` where there is none.
+    """
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device", "cuda was asked for, but PyTorch sees no GPU here", "Use --device cpu or auto")
+    return asked
