@@ -15,8 +15,8 @@ What it does (Devlin et al. 2019, section 3.1, with the parts named that differ)
    linear decay.
 5. Towards the end [CLS] also predicts which words the sentence holds, so that it is a sentence vector at all.
 6. The result is the average of the weights at the start, before step 5 and at the end (checkpoint averaging; Izmailov
-   et al. 2018 average along the trajectory likewise). On STS-B it is better than the last weights with every pooling but
-   [CLS]; its masked-LM loss is higher by 0.06 nats.
+   et al. 2018 average along the trajectory likewise). On STS-B it is better than the last weights with every pooling
+   but [CLS]; its masked-LM loss is higher by 0.06 nats.
 
 A killed run goes on from its last checkpoint when started again with the same arguments. The state is safetensors and
 JSON; nothing is pickled. On a GPU it trains in bfloat16.

@@ -99,7 +99,7 @@ def main() -> None:
     lines = [
         "# Training: STS scores of the recipes that run on two cores",
         "",
-        f"Spearman x 100, aggregation `all`, test sets; mean ± standard deviation over seeds {seeds}. STS-B dev picked the",
+        f"Spearman x 100, `all`, test sets; mean ± standard deviation over seeds {seeds}. STS-B dev picked the",
         "checkpoint and is not in the average. Made by `eval/benchmarks/training_table.py`; the commands are below.",
         "",
         "| | " + " | ".join((*TASKS, "average", "STS-B dev")) + " |",

@@ -16,7 +16,7 @@ _QUIET = ("epoch", "grad_norm", "train_runtime", "train_samples_per_second", "tr
 
 
 class EveryStep(TrainerCallback):  # type: ignore[misc]  # transformers is seen as Any
-    """Calls the method's `after_step`, and looks at the dev score at the very last step whatever `eval_steps` says."""
+    """Calls the method's `after_step`; logs and looks at the dev score at the last step whatever the intervals say."""
 
     def __init__(self, method: nn.Module) -> None:
         self.method = method
@@ -24,8 +24,9 @@ class EveryStep(TrainerCallback):  # type: ignore[misc]  # transformers is seen 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """After the optimiser's step."""
         self.method.after_step(state.global_step)  # type: ignore[operator]
-        if state.global_step >= state.max_steps and args.eval_strategy != "no":
-            control.should_evaluate = True
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+            control.should_evaluate = args.eval_strategy != "no"
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]

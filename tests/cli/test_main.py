@@ -69,7 +69,10 @@ def test_a_recipe_trains_from_the_command_line(sentemb, recipe, tmp_path):
         (["data.source=missing.txt"], ["missing.txt"]),
         (["data.columns=[body]"], ["body"]),
         (["encoder.name=no/such/folder"], ["no/such/folder: there is no such folder"]),
-        (["encoder.name=nobody/no-such-model"], ["nobody/no-such-model: not a folder here, and not to be had from the hub"]),
+        (
+            ["encoder.name=nobody/no-such-model"],
+            ["nobody/no-such-model: not a folder here, and not to be had from the hub"],
+        ),
         (["method.temprature=1", "train.epochs=0"], ["method.temprature", "train.epochs"]),
     ],
 )
