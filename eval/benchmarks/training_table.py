@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 TASKS = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb-test", "sickr-test")
+SEVEN = "sts,stsb-dev"
 SENTEMB = [sys.executable, "-c", "from sentemb.cli.main import main; main()"]
 
 
@@ -25,13 +26,15 @@ def sentemb(*arguments: str) -> None:
     subprocess.run([*SENTEMB, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def score(model: str, file: Path, data: Path, *more: str) -> dict[str, float]:
-    """The seven test scores (`all`) and STS-B dev of a model; kept in `file`."""
+def score(model: str, file: Path, data: Path, suite: str, *more: str) -> dict[str, float]:
+    """Scores (`all`) of the suite's tasks, and the average of the seven where all are there; kept in `file`."""
     if not file.exists():
-        sentemb("eval", model, "--suite", "sts,stsb-dev", "--data", str(data), "--output", str(file), *more)
+        sentemb("eval", model, "--suite", suite, "--data", str(data), "--output", str(file), *more)
     tasks = json.loads(file.read_text(encoding="utf-8"))["models"][0]["tasks"]
-    scores = {task: round(tasks[task]["aggregation"]["all"], 2) for task in TASKS}
-    return scores | {"average": statistics.mean(scores.values()), "stsb-dev": tasks["stsb-dev"]["aggregation"]["all"]}
+    scores = {name: round(task["aggregation"]["all"], 2) for name, task in tasks.items()}
+    if all(task in scores for task in TASKS):
+        scores["average"] = statistics.mean(scores[task] for task in TASKS)
+    return scores
 
 
 def is_complete(folder: Path) -> bool:
@@ -41,7 +44,9 @@ def is_complete(folder: Path) -> bool:
 
 
 def cell(values: list[float]) -> str:
-    """Mean, and standard deviation where there are several."""
+    """Mean, and standard deviation where there are several; a dash where nothing was measured."""
+    if not values:
+        return "–"
     mean = f"{statistics.mean(values):.2f}"
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
@@ -60,12 +65,12 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     rows: list[tuple[str, str, list[dict[str, float]]]] = []
 
-    def untrained(title: str, model: str, shown: str, *more: str) -> None:
+    def untrained(title: str, model: str, shown: str, suite: str, *more: str) -> None:
         file = args.work / f"{title.replace(' ', '-').replace(',', '').replace('[', '').replace(']', '')}.json"
-        command = " ".join(["sentemb eval", shown, *more, "--suite sts,stsb-dev --data DIR"])
-        rows.append((title, command, [score(model, file, args.data, *more)]))
+        command = " ".join(["sentemb eval", shown, *more, f"--suite {suite} --data DIR"])
+        rows.append((title, command, [score(model, file, args.data, suite, *more)]))
 
-    def trained(title: str, recipe: str, *more: str) -> None:
+    def trained(title: str, recipe: str, suite: str, *more: str) -> None:
         found = []
         for seed in args.seeds:
             folder = args.work / f"{recipe.replace('/', '-')}-{seed}"
@@ -81,14 +86,15 @@ def main() -> None:
                     str(args.data),
                 ]
                 sentemb("train", recipe, *settings, "--output", str(folder), *resume)
-            found.append(score(str(folder), args.work / f"{folder.name}.json", args.data))
-        rows.append((title, f"sentemb train {recipe} --set train.seed=SEED --output RUN --data DIR", found))
+            found.append(score(str(folder), args.work / f"{folder.name}.json", args.data, suite))
+        command = f"sentemb train {recipe} --set train.seed=SEED --output RUN --data DIR"
+        rows.append((title, f"{command}, then sentemb eval RUN --suite {suite} --data DIR", found))
 
-    untrained("mini, untrained, [CLS]", "bundled:mini", "bundled:mini", "--pooling", "cls")
-    untrained("mini, untrained, mean", "bundled:mini", "bundled:mini", "--pooling", "mean")
-    trained("mini, SimCSE unsupervised, Wikipedia", "small/simcse-wiki")
-    trained("mini, SimCSE supervised, NLI triplets", "small/simcse-nli")
-    untrained("all-MiniLM-L6-v2", args.minilm, "sentence-transformers/all-MiniLM-L6-v2")
+    untrained("mini, untrained, [CLS]", "bundled:mini", "bundled:mini", SEVEN, "--pooling", "cls")
+    untrained("mini, untrained, mean", "bundled:mini", "bundled:mini", SEVEN, "--pooling", "mean")
+    trained("mini, SimCSE unsupervised, Wikipedia", "small/simcse-wiki", SEVEN)
+    trained("mini, SimCSE supervised, NLI triplets", "small/simcse-nli", SEVEN)
+    untrained("all-MiniLM-L6-v2", args.minilm, "sentence-transformers/all-MiniLM-L6-v2", "stsb")
     trained(
         "all-MiniLM-L6-v2, SBERT regression, STS-B train",
         "small/sbert-stsb-minilm",
@@ -106,9 +112,9 @@ def main() -> None:
         "|---" * (len(TASKS) + 3) + "|",
     ]
     for title, _, found in rows:
-        cells = [cell([scores[name] for scores in found]) for name in (*TASKS, "average", "stsb-dev")]
+        cells = [cell([scores[name] for scores in found if name in scores]) for name in (*TASKS, "average", "stsb-dev")]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    lines += ["", "Commands (then `sentemb eval RUN --suite sts,stsb-dev --data DIR`):", ""]
+    lines += ["", "Commands:", ""]
     lines += [f"- {title}: `{command}`" for title, command, _ in rows]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
