@@ -1,0 +1,220 @@
+"""`sentemb encode`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sentemb.cli.console import errors_console, print_json, quiet_libraries
+from sentemb.corpus.settings import Device, Dtype, EncodeSettings, Format, OnEmpty
+
+if TYPE_CHECKING:
+    from sentemb.corpus.progress import Progress
+
+_DEFAULT = EncodeSettings()
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def encode(
+    model: Annotated[str, typer.Argument(help='A folder, a run folder, a hub name or "bundled:mini".')],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Files (txt, jsonl, csv, tsv, parquet, .gz), globs, folders, bundled:NAME, data:PATH, hf://… or -.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the parts and manifest.json to.")],
+    column: Annotated[
+        str | None, typer.Option("--column", help='The column with the text. [default: "text", or the only one]')
+    ] = _DEFAULT.column,
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", help="The column with ids. [default: the row number from 0]")
+    ] = _DEFAULT.id_column,
+    file_format: Annotated[
+        Format, typer.Option("--format", help="npy: arrays and files of ids. parquet: columns id and embedding.")
+    ] = _DEFAULT.format,
+    shard_rows: Annotated[int, typer.Option("--shard-rows", help="Rows of each part.")] = _DEFAULT.shard_rows,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="Cut longer texts here. [default: as the model was saved]")
+    ] = _DEFAULT.max_tokens,
+    batch_tokens: Annotated[
+        int, typer.Option("--batch-tokens", help="Padded tokens the encoder sees at once, at most.")
+    ] = _DEFAULT.batch_tokens,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="Of the vectors on disk.")] = _DEFAULT.dtype,
+    normalize: Annotated[
+        bool, typer.Option("--normalize/--no-normalize", help="Scale each vector to length 1.")
+    ] = _DEFAULT.normalize,
+    pooling: Annotated[
+        str | None,
+        typer.Option("--pooling", help="cls, cls_pooler, mean, max, first_last_avg or last2_avg, not the saved one."),
+    ] = _DEFAULT.pooling,
+    on_empty: Annotated[
+        OnEmpty, typer.Option("--on-empty", help="What an empty text is: an error, or a vector of zeros.")
+    ] = _DEFAULT.on_empty,
+    device: Annotated[
+        Device, typer.Option("--device", help="Where to run; auto takes a GPU if there is one.")
+    ] = _DEFAULT.device,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on after the last finished part; ends byte-equal to an undisturbed run."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take the place of an earlier run in --output.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in an INPUT stands for.'),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run code that comes with the model. Only if you trust its author."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> None:
+    """Encode a corpus of any size into vectors on disk.
+
+    Writes part-00000.npy … (or .parquet), in the order of the rows, each with its ids, and manifest.json, which says
+    what is there and how it was made. Stopped at any moment, it goes on with --resume.
+
+    Example: sentemb encode bundled:mini corpus/*.txt.gz --output vectors
+    """
+    settings = EncodeSettings(
+        column=column,
+        id_column=id_column,
+        format=file_format,
+        shard_rows=shard_rows,
+        max_tokens=max_tokens,
+        batch_tokens=batch_tokens,
+        dtype=dtype,
+        normalize=normalize,
+        pooling=pooling,
+        on_empty=on_empty,
+        device=device,
+    )
+    from sentemb.corpus.checks import check_inputs, check_output
+
+    check_inputs(inputs, data)
+    check_output(output, inputs, resume=resume, overwrite=overwrite)  # a slip is told before torch is loaded
+    quiet_libraries()
+    from sentemb.corpus.pipeline import encode_corpus
+
+    console = errors_console()
+    display = _Bar(console) if console.is_terminal else _Lines(console)
+    began = time.monotonic()
+    with display:
+        manifest = encode_corpus(
+            model,
+            inputs,
+            output,
+            settings,
+            resume=resume,
+            overwrite=overwrite,
+            data_dir=data,
+            trust_remote_code=trust_remote_code,
+            on_progress=display,
+        )
+    summary = _summary(output, manifest, display.last, time.monotonic() - began)
+    console.print(_sentence(summary), markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        print_json(summary)
+
+
+def _summary(output: Path, manifest: Any, progress: Progress | None, seconds: float) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "status": manifest.status,
+        "rows": manifest.rows,
+        "rows_encoded_now": progress.rows if progress else 0,
+        "parts": len(manifest.parts),
+        "dimension": manifest.dimension,
+        "dtype": manifest.settings["dtype"],
+        "bytes": sum(file.bytes for part in manifest.parts for file in part.files),
+        "seconds": round(seconds, 2),
+        "rows_per_second": round(progress.rows_per_second, 1) if progress else None,
+    }
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    if not summary["rows_encoded_now"]:
+        return f"Nothing was left to do: {summary['output']} holds all {summary['rows']:,} rows."
+    parts = "1 part" if summary["parts"] == 1 else f"{summary['parts']} parts"
+    kept = summary["rows"] - summary["rows_encoded_now"]
+    earlier = f", {kept:,} of them by an earlier run" if kept else ""
+    return (
+        f"Encoded {summary['rows']:,} rows{earlier} in {summary['seconds']:.1f} s "
+        f"({summary['rows_per_second']:,.0f} rows/s): {summary['dimension']} wide, {summary['dtype']}, "
+        f"{parts} in {summary['output']}."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ progress
+def _line(progress: Progress) -> str:
+    """`120,000 rows, 812 rows/s, 34%, 3:04 left`; the last two where the size of the inputs is known."""
+    words = [f"{progress.rows_kept + progress.rows:,} rows", f"{progress.rows_per_second:,.0f} rows/s"]
+    if progress.fraction is not None:
+        words.append(f"{progress.fraction:.0%}")
+    if progress.seconds_left is not None:
+        words.append(f"{_clock(progress.seconds_left)} left")
+    return ", ".join(words)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss.
+
+    >>> _clock(184.2), _clock(7384)
+    ('3:04', '2:03:04')
+    """
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+class _Lines:
+    """Progress as a plain line every ten seconds, for a log."""
+
+    def __init__(self, console: Console) -> None:
+        self.last: Progress | None = None
+        self._console, self._said = console, time.monotonic()
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        self.last = progress
+        if time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._console.print(_line(progress), highlight=False, soft_wrap=True)
+
+
+class _Bar:
+    """Progress as a bar; one that only moves when the size of the inputs is not known."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self.last: Progress | None = None
+        columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
+        self._bar = RichProgress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("loading the encoder", total=None)
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        self.last = progress
+        self._bar.update(
+            self._task, description=_line(progress), total=progress.bytes_total, completed=progress.bytes_read
+        )

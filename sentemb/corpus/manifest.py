@@ -1,0 +1,166 @@
+"""`manifest.json`: what a folder of encoded parts holds and how it was made. A part counts once it stands here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sentemb.errors import ConfigError, OutputError
+from sentemb.saving import write_json
+
+FILE_NAME = "manifest.json"
+_FORMAT = "sentemb corpus"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """A file of a part: its name in the folder, its size and the SHA-256 of its bytes."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished part.
+
+    Attributes:
+        first_row: the running number, from 0, of its first row.
+        rows: how many rows it has.
+        rows_sha256: of the texts and ids that it was made from.
+        files: what was written, the vectors first.
+    """
+
+    first_row: int
+    rows: int
+    rows_sha256: str
+    files: tuple[PartFile, ...]
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is written in `manifest.json`. Holds no times, so that two equal runs write equal bytes.
+
+    Attributes:
+        model: `name` as it was given and `fingerprint`, see `sentemb.corpus.engine.fingerprint`.
+        dimension: D, the length of each vector.
+        settings: the fields of `EncodeSettings`, `device` and `max_tokens` as they turned out.
+        inputs: for each input what `sentemb.data.sources.fingerprint` says.
+        versions: of the packages that decide the numbers.
+        parts: the finished parts in order.
+        status: `running` until every row is in a part.
+    """
+
+    model: dict[str, str]
+    dimension: int
+    settings: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    versions: dict[str, str]
+    parts: list[Part] = field(default_factory=list)
+    status: Literal["running", "complete"] = "running"
+
+    @property
+    def rows(self) -> int:
+        """Rows in the finished parts."""
+        return sum(part.rows for part in self.parts)
+
+    def write(self, folder: Path) -> None:
+        """Writes `manifest.json` in one rename."""
+        value: dict[str, Any] = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "status": self.status,
+            "rows": self.rows,
+            "dimension": self.dimension,
+            "dtype": self.settings["dtype"],
+            "model": self.model,
+            "settings": self.settings,
+            "inputs": self.inputs,
+            "versions": self.versions,
+            "parts": [asdict(part) for part in self.parts],
+        }
+        write_json(folder / FILE_NAME, value)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder; None if it has none.
+
+    Raises:
+        OutputError: `manifest.json` is not one of `sentemb encode`, or is of a later version.
+    """
+    file = folder / FILE_NAME
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if value["format"] != _FORMAT or value["version"] != _VERSION:
+            raise ValueError(value["format"])
+        parts = [
+            Part(
+                part["first_row"],
+                part["rows"],
+                part["rows_sha256"],
+                tuple(PartFile(**entry) for entry in part["files"]),
+            )
+            for part in value["parts"]
+        ]
+        return Manifest(
+            value["model"],
+            value["dimension"],
+            value["settings"],
+            value["inputs"],
+            value["versions"],
+            parts=parts,
+            status=value["status"],
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise OutputError(
+            str(file), "was not written by this version of sentemb encode", "Name another folder with --output"
+        ) from error
+
+
+def check_same_run(folder: Path, found: Manifest, asked: Manifest) -> None:
+    """Refuses to go on with a run under other settings or with another model, naming all that differs.
+
+    Raises:
+        ConfigError: the model or a setting differs.
+    """
+    from sentemb.corpus.settings import option
+
+    differing = [
+        f"{option(name)} was {found.settings.get(name)} and is {value}"
+        for name, value in asked.settings.items()
+        if found.settings.get(name) != value
+    ]
+    same_pooling = found.settings.get("pooling") == asked.settings["pooling"]
+    if found.model["fingerprint"] != asked.model["fingerprint"] and same_pooling:
+        differing.insert(0, f"the model was {found.model['name']} and {asked.model['name']} is another or has changed")
+    if differing:
+        raise ConfigError(
+            str(folder / FILE_NAME),
+            f"the run was begun otherwise: {'; '.join(differing)}",
+            "Resume as it was begun, or name a new folder with --output, or use --overwrite",
+        )
+
+
+def check_parts(folder: Path, found: Manifest) -> None:
+    """Refuses a folder that lacks a recorded file or holds it in another size.
+
+    Raises:
+        OutputError: a file is missing or was changed.
+    """
+    for part in found.parts:
+        for entry in part.files:
+            file = folder / entry.name
+            size = file.stat().st_size if file.is_file() else None
+            if size != entry.bytes:
+                state = "is missing" if size is None else f"has {size:,} bytes, not {entry.bytes:,}"
+                raise OutputError(
+                    str(file),
+                    f"the manifest records this file, but it {state}",
+                    "Put it back, or begin anew with --overwrite",
+                )

@@ -1,0 +1,218 @@
+"""`sentemb encode`: inputs → windows of texts → vectors → parts → manifest. Streaming, atomic, resumable.
+
+Rows are cut into parts of `shard_rows`, each part from its own first row into windows. A window is tokenised, sorted
+by length and encoded together. So what a part holds does not depend on the parts before it, and a run that is killed
+and resumed writes the very bytes of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentemb import __version__
+from sentemb.corpus.checks import changed_inputs, check_inputs, check_output, check_unchanged
+from sentemb.corpus.engine import fingerprint as model_fingerprint
+from sentemb.corpus.engine import open_engine
+from sentemb.corpus.manifest import Manifest, Part, check_parts, check_same_run
+from sentemb.corpus.progress import Progress
+from sentemb.corpus.reader import RowsDigest, TextRow, read_text_rows, skip_rows, take_window
+from sentemb.corpus.settings import EncodeSettings
+from sentemb.corpus.shards import Vectors, open_part, remove_parts, sync_folder
+from sentemb.data.sources import fingerprint
+from sentemb.errors import ConfigError, ModelError, OutputError, SentembError
+from sentemb.saving import writing
+from sentemb.types import Embedder
+
+
+def encode_corpus(
+    model: str,
+    inputs: Sequence[str],
+    output: Path,
+    settings: EncodeSettings | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    data_dir: Path | None = None,
+    trust_remote_code: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Manifest:
+    """Encodes every row of the inputs into a folder of parts with a manifest.
+
+    Args:
+        model: a folder, a run folder, a hub name or `bundled:mini`.
+        inputs: sources as `sentemb.data.sources` reads them, one after another.
+        output: the folder to write; new or empty unless `resume` or `overwrite`.
+        settings: None: the defaults.
+        resume: go on after the last part in the manifest; the result is that of an undisturbed run, byte for byte.
+            On a folder without a run it begins one.
+        overwrite: take the place of an earlier run in `output`. Files that are not of a run stay.
+        data_dir: what `data:` in an input stands for; None: SENTEMB_DATA.
+        trust_remote_code: for models with code of their own.
+        on_progress: called after each window.
+
+    Returns:
+        The manifest as it stands in the folder, with status `complete`.
+
+    Raises:
+        DataError: an input or a row can't be used. The parts written so far stay, and `resume` goes on after them.
+        ModelError: the model can't be opened, or a vector is not finite.
+        OutputError: the folder is not empty, not ours to overwrite, or there is no space left.
+        ConfigError: a setting is out of range, or what is resumed was begun otherwise.
+    """
+    settings = settings or EncodeSettings()
+    progress = Progress(check_inputs(inputs, data_dir))
+    found = check_output(output, inputs, resume=resume, overwrite=overwrite)
+    engine = open_engine(model, settings, trust_remote_code=trust_remote_code)
+    settings = replace(settings, device=engine.device, max_tokens=engine.max_tokens)
+    manifest = Manifest(
+        model={"name": model, "fingerprint": model_fingerprint(engine.encoder)},
+        dimension=engine.dimension,
+        settings=settings.to_json(),
+        inputs=[fingerprint(source, data_dir) for source in inputs],
+        versions=_versions(),
+    )
+    changed: list[str] = []
+    if resume and found is not None:
+        check_same_run(output, found, manifest)
+        check_parts(output, found)
+        changed = changed_inputs(found.inputs, manifest.inputs)
+        if found.status == "complete":
+            check_unchanged(output, changed)
+            return found
+        manifest.parts, manifest.versions = found.parts, found.versions
+    rows = read_text_rows(inputs, settings, data_dir=data_dir, on_read=progress.count_bytes)
+    with _saying_what_is_kept(manifest, output):
+        finished = [(part.rows, part.rows_sha256) for part in manifest.parts]
+        skip_rows(rows, finished, window_rows=settings.window_rows, changed=changed)
+        progress.rows_kept, progress.bytes_kept, progress.started = manifest.rows, progress.bytes_read, time.monotonic()
+        manifest.write(output)
+        remove_parts(output, keep=[file.name for part in manifest.parts for file in part.files])
+        write_parts(rows, engine, settings, manifest, output, progress, on_progress)
+    return manifest
+
+
+def write_parts(
+    rows: Iterator[TextRow],
+    embedder: Embedder,
+    settings: EncodeSettings,
+    manifest: Manifest,
+    output: Path,
+    progress: Progress,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Encodes the rest of the rows, part by part; each is recorded in the manifest once it is safe on the disk.
+
+    At the end the manifest's status is `complete`. Memory holds one window of rows.
+    """
+
+    def report(count: int) -> None:
+        progress.rows += count
+        if on_progress is not None:
+            on_progress(progress)
+
+    while manifest.status == "running":
+        part = _write_part(rows, embedder, settings, manifest, output, report)
+        if part is not None:
+            manifest.parts.append(part)
+        if part is None or part.rows < settings.shard_rows:
+            manifest.status = "complete"
+        manifest.write(output)
+
+
+def _write_part(
+    rows: Iterator[TextRow],
+    embedder: Embedder,
+    settings: EncodeSettings,
+    manifest: Manifest,
+    output: Path,
+    report: Callable[[int], None],
+) -> Part | None:
+    """The next part, or None when there are no more rows."""
+    first_row, count, digest = manifest.rows, 0, RowsDigest()
+    window = take_window(rows, min(settings.window_rows, settings.shard_rows))
+    if not window:
+        return None
+    with writing(output):
+        writer = open_part(
+            output,
+            len(manifest.parts),
+            kind=settings.format,
+            dtype=settings.dtype,
+            dimension=manifest.dimension,
+            with_id_column=settings.id_column is not None,
+        )
+    try:
+        while window:
+            vectors = encode_window(window, embedder, settings, manifest.dimension)
+            with writing(output):
+                writer.write(_ids(window, first_row + count), vectors)
+            digest.update(window)
+            count += len(window)
+            report(len(window))
+            window = take_window(rows, min(settings.window_rows, settings.shard_rows - count))
+        with writing(output):
+            files = writer.finish()
+            sync_folder(output)
+    except BaseException:
+        writer.abandon()
+        raise
+    return Part(first_row, count, digest.hexdigest(), files)
+
+
+def encode_window(window: Sequence[TextRow], embedder: Embedder, settings: EncodeSettings, dimension: int) -> Vectors:
+    """(N, D) vectors of N rows in the dtype of the settings; empty texts are zeros.
+
+    Raises:
+        ModelError: a number is too large for float16.
+    """
+    filled = [index for index, row in enumerate(window) if not row.is_empty]
+    vectors = np.zeros((len(window), dimension), dtype=np.float32)
+    if filled:
+        vectors[filled] = embedder([window[index].text for index in filled])
+    if settings.normalize:
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    if settings.dtype == "float32":
+        return vectors
+    with np.errstate(over="ignore"):
+        halved = vectors.astype(np.float16)
+    if not np.isfinite(halved).all():
+        raise ModelError(
+            "--dtype", "float16 ends at 65,504 and a vector goes beyond it", "Use --normalize or --dtype float32"
+        )
+    return halved
+
+
+def _ids(window: Sequence[TextRow], first_row: int) -> list[str] | NDArray[np.int64]:
+    if window[0].id is None:
+        return np.arange(first_row, first_row + len(window), dtype=np.int64)
+    return [row.id or "" for row in window]
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "transformers", "sentence-transformers", "tokenizers", "numpy")
+    return {"sentemb": __version__, **{package: version(package) for package in packages}}
+
+
+@contextmanager
+def _saying_what_is_kept(manifest: Manifest, output: Path) -> Iterator[None]:
+    """Adds to an error how much is safe, and that the run can go on."""
+    try:
+        yield
+    except SentembError as error:
+        if isinstance(error, OutputError):
+            error = OutputError(
+                error.place, error.problem, error.remedy.replace("run it again", "run it again with --resume")
+            )
+        if not manifest.parts or isinstance(error, ConfigError):
+            raise error from error.__cause__
+        parts = "1 part" if len(manifest.parts) == 1 else f"{len(manifest.parts)} parts"
+        kept = f"{manifest.rows:,} rows in {parts} are kept in {output}; --resume goes on after them"
+        raise type(error)(error.place, f"{error.problem} ({kept})", error.remedy) from error

@@ -1,0 +1,54 @@
+"""How far an encoding run is, and how long the rest takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        rows_kept: rows of earlier parts that a resumed run did not encode again.
+        rows: rows encoded by this run.
+        bytes_total: size of the inputs as they lie on disk; None when it is not known (standard input, the hub).
+        bytes_read: so much of them was read.
+        bytes_kept: so much of that went by in reading over the kept rows.
+        started: `time.monotonic()` when the first new row was asked for.
+    """
+
+    bytes_total: int | None
+    rows_kept: int = 0
+    rows: int = 0
+    bytes_read: int = 0
+    bytes_kept: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this run began to encode."""
+        return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Of this run."""
+        return self.rows / self.seconds
+
+    @property
+    def fraction(self) -> float | None:
+        """From 0 to 1, by the bytes read; None when the size of the inputs is not known."""
+        return None if not self.bytes_total else min(self.bytes_read / self.bytes_total, 1.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds to the end at the rate of this run; None when that is not known."""
+        done = self.bytes_read - self.bytes_kept
+        if self.bytes_total is None or done <= 0:
+            return None
+        return max(self.bytes_total - self.bytes_read, 0) * self.seconds / done
+
+    def count_bytes(self, count: int) -> None:
+        """Adds bytes read."""
+        self.bytes_read += count

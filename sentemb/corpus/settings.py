@@ -1,0 +1,76 @@
+"""How a corpus is encoded: everything that decides which bytes are written. Light: imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from sentemb.errors import ConfigError, nearest, shortened
+
+Format = Literal["npy", "parquet"]
+Dtype = Literal["float32", "float16"]
+OnEmpty = Literal["error", "zero"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSettings:
+    """The settings of one run of `sentemb encode`; a run that is resumed must have the same ones.
+
+    Attributes:
+        column: the column that holds the text; None: `text`, else `sentence`, else the only one.
+        id_column: the column whose values are written beside the vectors; None: the running row number from 0.
+        format: `npy`, an array of (rows, D) and a file of ids; or `parquet`, with the columns `id` and `embedding`.
+        shard_rows: rows of each part but the last.
+        max_tokens: longer texts are cut, special tokens included; None: what the encoder was saved with.
+        batch_tokens: padded tokens the encoder sees at once, at most.
+        dtype: of the vectors on disk. float16 keeps about 3 digits and numbers up to 65,504.
+        normalize: each vector is scaled to length 1, besides what the encoder does itself.
+        pooling: a pooler to use in place of the one that was saved; None: the saved one.
+        on_empty: what an empty or white-space text is: an error, or a vector of zeros.
+        device: where the encoder runs; `auto` is `cuda` where there is one. Another device rounds differently.
+        window_rows: rows that are read, tokenised and sorted by length together, at most; bounds memory.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    column: str | None = None
+    id_column: str | None = None
+    format: Format = "npy"
+    shard_rows: int = 100_000
+    max_tokens: int | None = None
+    batch_tokens: int = 4096
+    dtype: Dtype = "float32"
+    normalize: bool = False
+    pooling: str | None = None
+    on_empty: OnEmpty = "error"
+    device: Device = "auto"
+    window_rows: int = 4096
+
+    def __post_init__(self) -> None:
+        for name in ("shard_rows", "max_tokens", "batch_tokens", "window_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(option(name), f"{value} is not 1 or more", "Give a positive whole number")
+        for name, kind in (("format", Format), ("dtype", Dtype), ("on_empty", OnEmpty), ("device", Device)):
+            value, known = getattr(self, name), get_args(kind)
+            if value not in known:
+                raise ConfigError(
+                    option(name),
+                    f"unknown value {shortened(value)}.{nearest(str(value), known)}",
+                    f"Use {' or '.join(known)}",
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings by name."""
+        return asdict(self)
+
+
+def option(name: str) -> str:
+    """The command-line option of a setting.
+
+    >>> option("shard_rows")
+    '--shard-rows'
+    """
+    return "--" + name.replace("_", "-")
