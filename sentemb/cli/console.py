@@ -21,7 +21,7 @@ def errors_console() -> Console:
 def results_console() -> Console:
     """Tables: stdout. Wide when it is piped, so that a table is never cut."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return console if console.is_terminal else Console(width=400)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

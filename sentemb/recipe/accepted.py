@@ -121,13 +121,13 @@ def _bounds(metadata: list[Any]) -> str:
     found = []
     for each in metadata:
         if isinstance(each, annotated_types.Gt):
-            found.append(f"above {each.gt:g}")
+            found.append(f"above {each.gt:.12g}")
         elif isinstance(each, annotated_types.Ge):
-            found.append(f"of at least {each.ge:g}")
+            found.append(f"of at least {each.ge:.12g}")
         elif isinstance(each, annotated_types.Lt):
-            found.append(f"below {each.lt:g}")
+            found.append(f"below {each.lt:.12g}")
         elif isinstance(each, annotated_types.Le):
-            found.append(f"of at most {each.le:g}")
+            found.append(f"of at most {each.le:.12g}")
         elif isinstance(each, annotated_types.MinLen):
             found.append("that is not empty")
         elif getattr(each, "pattern", None):

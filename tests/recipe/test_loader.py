@@ -125,7 +125,7 @@ def test_set_can_change_the_method_and_only_then_is_it_checked(recipe_file: Path
         ("=1", "not of the form key.path=value. Write it as in --set train.seed=1."),
         ("train..seed=1", "not of the form key.path=value. Write it as in --set train.seed=1."),
         ("train.sede=1", 'train.sede: unknown key. Did you mean "seed"? Known: batch_size, '),
-        ("train.seed=-1", "train.seed: -1 is out of range. Give a whole number of at least 0."),
+        ("train.seed=-1", "train.seed: -1 is out of range. Give a whole number of at least 0 and below 4294967296."),
         ("method={kind: simcse, temperature: -1}", "method.temperature: -1 is out of range. Give a number above 0."),
         ("train.seed=[1", "train.seed: not valid YAML: "),
         (
