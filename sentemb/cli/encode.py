@@ -20,7 +20,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def encode(
-    model: Annotated[str, typer.Argument(help='A folder, a run folder, a hub name or "bundled:mini".')],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help='A folder, a run folder, a hub name or "bundled:mini".')
+    ],
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -30,17 +32,17 @@ def encode(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the parts and manifest.json to.")],
     column: Annotated[
-        str | None, typer.Option("--column", help='The column with the text. [default: "text", or the only one]')
+        str | None, typer.Option("--column", help='The column with the text; by default "text", or the only one.')
     ] = _DEFAULT.column,
     id_column: Annotated[
-        str | None, typer.Option("--id-column", help="The column with ids. [default: the row number from 0]")
+        str | None, typer.Option("--id-column", help="The column with ids; by default the row number from 0.")
     ] = _DEFAULT.id_column,
     file_format: Annotated[
         Format, typer.Option("--format", help="npy: arrays and files of ids. parquet: columns id and embedding.")
     ] = _DEFAULT.format,
     shard_rows: Annotated[int, typer.Option("--shard-rows", help="Rows of each part.")] = _DEFAULT.shard_rows,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="Cut longer texts here. [default: as the model was saved]")
+        int | None, typer.Option("--max-tokens", help="Cut longer texts here; by default as the model was saved.")
     ] = _DEFAULT.max_tokens,
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", help="Padded tokens the encoder sees at once, at most.")

@@ -8,22 +8,18 @@ A txt has one text a line and counts as one column, `text`.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from sentemb.data.lines import MAX_LINE_BYTES, OnRead, file_size, open_stream, place_of, read_lines
 from sentemb.errors import DataError, nearest, shortened
 
 Value = str | float | int | None
 
 MAX_TEXT_CHARACTERS = 500_000
 """A longer text is refused: most likely the file has no line breaks."""
-MAX_LINE_BYTES = 16 * 2**20
-"""The longest line that is read; it bounds memory whatever the file holds."""
 
 EXTENSIONS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 _ACCEPTED = f"{', '.join(EXTENSIONS)}, and each but .parquet with .gz after it"
@@ -44,8 +40,6 @@ class Record(NamedTuple):
 
 Pick = Callable[[str, Sequence[str]], Sequence[str]]
 """(place, the columns there are) → the columns to read; raises a `DataError` when they are not there."""
-OnRead = Callable[[int], None]
-"""Told of each piece read: how many bytes of the file, as it lies on disk."""
 
 
 def named_columns(columns: Sequence[str]) -> Pick:
@@ -98,10 +92,10 @@ def read_file(path: Path, pick: Pick, on_read: OnRead | None = None) -> Iterator
         DataError: the file is empty or holds a header only, can't be decoded, or a line is broken.
     """
     extension = format_of(path)
-    if _size(path) == 0:
+    if file_size(path) == 0:
         raise DataError(str(path), "the file is empty", "Name a file with rows in it")
     found = False
-    rows = _read_parquet(path, pick, on_read) if extension == ".parquet" else _read_text_file(path, pick, on_read)
+    rows = _read_parquet(path, pick, on_read) if extension == ".parquet" else _read_text(path, extension, pick, on_read)
     for record in rows:
         found = True
         yield record
@@ -111,10 +105,10 @@ def read_file(path: Path, pick: Pick, on_read: OnRead | None = None) -> Iterator
 
 def read_stream(stream: BinaryIO, name: str, extension: str, pick: Pick) -> Iterator[Record]:
     """The rows of an open stream of bytes in one of the text formats; `name` stands in the places."""
-    lines = _lines(stream, name)
+    lines = read_lines(stream, name)
     if extension == ".txt":
         pick(name, ["text"])
-        records: Iterator[Record] = (Record(_place(name, number), (line,)) for number, line in lines)
+        records: Iterator[Record] = (Record(place_of(name, number), (line,)) for number, line in lines)
     elif extension == ".jsonl":
         records = _json_records(lines, name, pick)
     else:
@@ -124,6 +118,11 @@ def read_stream(stream: BinaryIO, name: str, extension: str, pick: Pick) -> Iter
         for value in record.values:
             check_length(record.place, value)
         yield record
+
+
+def _read_text(path: Path, extension: str, pick: Pick, on_read: OnRead | None) -> Iterator[Record]:
+    with open_stream(path, on_read) as stream:
+        yield from read_stream(stream, str(path), extension, pick)
 
 
 def check_length(place: str, value: Value) -> None:
@@ -136,85 +135,13 @@ def check_length(place: str, value: Value) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------ bytes and lines
-class _Counted(io.FileIO):
-    """A file that tells how much of it was read."""
-
-    def __init__(self, path: Path, on_read: OnRead) -> None:
-        super().__init__(path)
-        self._on_read = on_read
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        count = super().readinto(buffer)
-        self._on_read(count or 0)
-        return count
-
-
-def _size(path: Path) -> int:
-    """Bytes on disk of a file that can be opened."""
-    try:
-        with path.open("rb"):
-            return path.stat().st_size
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(str(path), f"can't be read ({reason})", "Check the path and the file's permissions") from error
-
-
-def _read_text_file(path: Path, pick: Pick, on_read: OnRead | None) -> Iterator[Record]:
-    with io.BufferedReader(_Counted(path, on_read or (lambda _: None)), 2**18) as stored:
-        if path.suffix == ".gz":
-            with gzip.GzipFile(fileobj=stored) as unpacked:
-                yield from read_stream(unpacked, str(path), format_of(path), pick)  # type: ignore[arg-type]
-        else:
-            yield from read_stream(stored, str(path), format_of(path), pick)
-
-
-def _place(name: str, line: int) -> str:
-    return f"{name}, line {line}"
-
-
-def _lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its line break). Only a line feed ends a line; a CR before it goes too."""
-    number = offset = 0
-    while raw := _next_line(stream, name, number + 1):
-        number += 1
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            skipped = 3 if number == 1 and raw.startswith(b"\xef\xbb\xbf") else 0
-            at = error.start + skipped
-            raise DataError(
-                _place(name, number),
-                f"invalid UTF-8: byte 0x{raw[at]:02x} at byte {at + 1} of the line (offset {offset + at} in the file)",
-                "Convert the file with: iconv -f latin1 -t utf-8",
-            ) from error
-        offset += len(raw)
-        yield number, line.removesuffix("\n").removesuffix("\r")
-
-
-def _next_line(stream: BinaryIO, name: str, number: int) -> bytes:
-    place = _place(name, number)
-    try:
-        raw = stream.readline(MAX_LINE_BYTES + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = "the gzip file is cut off here" if isinstance(error, EOFError) else f"is not valid gzip ({error})"
-        raise DataError(place, problem, "Copy or download the file again") from error
-    except OSError as error:
-        raise DataError(place, f"can't be read ({error.strerror or error})", "Check the disk and the file") from error
-    if len(raw) > MAX_LINE_BYTES:
-        raise DataError(
-            place, f"the line is longer than {MAX_LINE_BYTES:,} bytes", "Break the file into lines, one text each"
-        )
-    return raw
-
-
 # ------------------------------------------------------------------------------------------------ formats
 def _json_records(lines: Iterator[tuple[int, str]], name: str, pick: Pick) -> Iterator[Record]:
     columns: Sequence[str] = ()
     for number, line in lines:
         if not line.strip():
             continue
-        place = _place(name, number)
+        place = place_of(name, number)
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -264,7 +191,7 @@ def _csv_rows(lines: Iterator[tuple[int, str]], name: str) -> Iterator[tuple[int
             return
         except csv.Error as error:
             raise DataError(
-                _place(name, number), f"broken csv ({error})", 'Close the quotes; a " inside quotes is written ""'
+                place_of(name, number), f"broken csv ({error})", 'Close the quotes; a " inside quotes is written ""'
             ) from error
         yield number, row or [""]
 
@@ -273,7 +200,7 @@ def _table_records(rows: Iterator[tuple[int, list[str]]], name: str, pick: Pick)
     header: list[str] = []
     where: list[int] = []
     for number, row in rows:
-        place = _place(name, number)
+        place = place_of(name, number)
         if not header:
             header = row
             doubled = sorted({column for column in header if header.count(column) > 1})

@@ -24,8 +24,9 @@ from typing import Any
 
 from sentemb import assets
 from sentemb.data import hub
-from sentemb.data.formats import EXTENSIONS, OnRead, Pick, named_columns, read_file, read_stream, text_column
+from sentemb.data.formats import EXTENSIONS, Pick, named_columns, read_file, read_stream, text_column
 from sentemb.data.formats import Record as Record
+from sentemb.data.lines import OnRead
 from sentemb.errors import DataError, nearest, shortened
 
 STANDARD_INPUT = "-"

@@ -1,0 +1,101 @@
+"""Bytes to lines of text, one at a time; what is no UTF-8, no whole gzip or no line is refused with its place."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sentemb.errors import DataError
+
+MAX_LINE_BYTES = 16 * 2**20
+"""The longest line that is read; it bounds memory whatever the file holds."""
+
+OnRead = Callable[[int], None]
+"""Told of each piece read: how many bytes of the file, as it lies on disk."""
+
+
+@contextmanager
+def open_stream(path: Path, on_read: OnRead | None) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked if its name ends in `.gz`."""
+    with io.BufferedReader(_Counted(path, on_read or (lambda _: None)), 2**18) as stored:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=stored) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield stored
+
+
+class _Counted(io.FileIO):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, path: Path, on_read: OnRead) -> None:
+        super().__init__(path)
+        self._on_read = on_read
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        count = super().readinto(buffer)
+        self._on_read(count or 0)
+        return count
+
+
+def file_size(path: Path) -> int:
+    """Bytes on disk of a file that can be opened.
+
+    Raises:
+        DataError: it can't be.
+    """
+    try:
+        with path.open("rb"):
+            return path.stat().st_size
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(str(path), f"can't be read ({reason})", "Check the path and the file's permissions") from error
+
+
+def place_of(name: str, line: int) -> str:
+    """`train.tsv, line 12`."""
+    return f"{name}, line {line}"
+
+
+def read_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without its line break). Only a line feed ends a line; a CR before it goes too.
+
+    Raises:
+        DataError: bytes that are not UTF-8, a line beyond `MAX_LINE_BYTES`, a gzip file that is cut off or broken.
+    """
+    number = offset = 0
+    while raw := _next_line(stream, name, number + 1):
+        number += 1
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            skipped = 3 if number == 1 and raw.startswith(b"\xef\xbb\xbf") else 0
+            at = error.start + skipped
+            raise DataError(
+                place_of(name, number),
+                f"invalid UTF-8: byte 0x{raw[at]:02x} at byte {at + 1} of the line (offset {offset + at} in the file)",
+                "Convert the file with: iconv -f latin1 -t utf-8",
+            ) from error
+        offset += len(raw)
+        yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def _next_line(stream: BinaryIO, name: str, number: int) -> bytes:
+    place = place_of(name, number)
+    try:
+        raw = stream.readline(MAX_LINE_BYTES + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problem = "the gzip file is cut off here" if isinstance(error, EOFError) else f"is not valid gzip ({error})"
+        raise DataError(place, problem, "Copy or download the file again") from error
+    except OSError as error:
+        raise DataError(place, f"can't be read ({error.strerror or error})", "Check the disk and the file") from error
+    if len(raw) > MAX_LINE_BYTES:
+        raise DataError(
+            place, f"the line is longer than {MAX_LINE_BYTES:,} bytes", "Break the file into lines, one text each"
+        )
+    return raw
