@@ -172,6 +172,12 @@ def test_micro_batches_hold_rows_of_like_length_within_the_budget(rng):
     assert padded < 1.15 * sum(lengths) < 0.8 * 200 * max(lengths)
 
 
+def test_a_batch_of_long_and_short_rows_is_cut_even_when_it_fits_the_budget():
+    plan = emb.plan_micro_batches([32] * 16 + [20] * 30 + [8] * 100, 1_000_000)
+    assert [len(rows) for rows in plan] == [16, 30, 100]
+    assert len(emb.plan_micro_batches([32, 4, 4], 1_000_000)) == 1  # too little to be worth another call
+
+
 @pytest.mark.parametrize("gradient_cache", [False, True])
 @pytest.mark.parametrize("max_tokens", [8, 40, 10_000])
 def test_micro_batching_and_gradient_caching_change_no_embedding_and_no_gradient(max_tokens, gradient_cache):
