@@ -19,7 +19,6 @@ from torch.utils.checkpoint import checkpoint
 from sentemb.errors import ConfigError, ModelError, shortened
 from sentemb.types import Tokens
 
-
 _WORTH_A_CALL = 512  # padded tokens; measured on two cores, where a call on fewer is slowed by its own overhead
 
 

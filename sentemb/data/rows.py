@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from sentemb.data.formats import Pick, Record, Value, named_columns, text_column
 from sentemb.data.sources import read_picked
 from sentemb.errors import ConfigError, DataError, nearest, shortened
-from sentemb.types import Row
-
-RowType = Literal["sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
+from sentemb.types import Row, RowType
 
 USUAL_COLUMNS: dict[RowType, tuple[tuple[str, ...], ...]] = {
     "sentences": (("text", "sentence"),),

@@ -1,0 +1,183 @@
+"""Each format gives the same rows, with the right places; what can't be read is refused with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentemb.data.formats import MAX_TEXT_CHARACTERS, format_of, read_file
+from sentemb.data.lines import MAX_LINE_BYTES
+from sentemb.data.sources import read_records
+from sentemb.errors import DataError
+
+ROWS = [("A “quoted” naïve cat.", 'says "no"'), ("Two dogs", "日本語 text"), ("three", "and a last one")]
+
+
+def write(path, rows=ROWS):
+    """The rows as columns a and b, in the format that the file's name says."""
+    bare = path.name.removesuffix(".gz")
+    if bare.endswith(".parquet"):
+        columns = list(zip(*rows, strict=True))
+        pq.write_table(pa.table({"a": columns[0], "b": columns[1]}), path, row_group_size=2)
+        return path
+    if bare.endswith(".jsonl"):
+        text = "".join(json.dumps({"b": b, "a": a}, ensure_ascii=False) + "\n" for a, b in rows)
+    elif bare.endswith(".tsv"):
+        text = "a\tb\n" + "".join(f"{a}\t{b}\n" for a, b in rows)
+    else:
+        text = "a,b\n" + "".join('"{}","{}"\n'.format(*(value.replace('"', '""') for value in row)) for row in rows)
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def read(path, columns=None):
+    return list(read_records(str(path), columns))
+
+
+def refused(path, columns=None):
+    with pytest.raises(DataError) as caught:
+        read(path, columns)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.tsv", "x.parquet", "x.jsonl.gz", "x.csv.gz", "x.tsv.gz"])
+def test_every_format_gives_the_same_rows(tmp_path, name):
+    path = write(tmp_path / name)
+    first = {"tsv": 2, "csv": 2}.get(name.split(".")[1], 1)
+    unit = "row" if name.endswith("parquet") else "line"
+    found = read(path, ["a", "b"])
+    assert [record.values for record in found] == ROWS
+    assert [record.place for record in found] == [f"{path}, {unit} {first + i}" for i in range(3)]
+    assert [record.values for record in read(path, ["b"])] == [(b,) for _, b in ROWS]
+    assert [record.values for record in read(path, ["b", "a", "b"])] == [(b, a, b) for a, b in ROWS]
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
+def test_txt_is_one_text_a_line_blank_lines_included(tmp_path, name):
+    data = "\ufeffone\r\n\r\n two \u2028 still two\x85\nthree".encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    found = read(tmp_path / name)
+    assert [record.values[0] for record in found] == ["one", "", " two \u2028 still two\x85", "three"]
+    assert found[-1].place == f"{tmp_path / name}, line 4"
+
+
+def test_a_quote_in_a_tsv_is_a_plain_character(tmp_path):
+    (tmp_path / "x.tsv").write_text('a\tb\n"open\tstill "open\n')
+    assert read(tmp_path / "x.tsv", ["a", "b"])[0].values == ('"open', 'still "open')
+
+
+def test_line_numbers_stay_right_after_csv_fields_with_line_breaks(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('a,b\n"two\nlines","x ""y"", z"\nplain,w\n"three\n\nlines",v\nlast,u\n')
+    found = read(path, ["a", "b"])
+    assert [record.values for record in found] == [
+        ("two\nlines", 'x "y", z'),
+        ("plain", "w"),
+        ("three\n\nlines", "v"),
+        ("last", "u"),
+    ]
+    assert [int(record.place.rpartition(" ")[2]) for record in found] == [2, 4, 5, 8]
+
+
+def test_blank_lines_are_passed_over_but_counted(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n\n{"text": "b"}\n')
+    (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n\n3\t4\n")
+    assert [record.place[-1] for record in read(tmp_path / "x.jsonl")] == ["1", "3"]
+    assert [record.place[-1] for record in read(tmp_path / "x.tsv", ["a"])] == ["2", "4"]
+
+
+def test_in_a_table_of_one_column_a_blank_line_is_an_empty_text(tmp_path):
+    for name in ("x.tsv", "x.csv"):
+        (tmp_path / name).write_text("text\na\n\nb\n")
+        assert [record.values[0] for record in read(tmp_path / name)] == ["a", "", "b"]
+
+
+def test_numbers_and_nulls_keep_their_kind_where_the_format_has_kinds(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"a": 1, "b": 2.5, "c": null}\n')
+    pq.write_table(pa.table({"a": [1], "b": [2.5], "c": pa.array([None], pa.string())}), tmp_path / "x.parquet")
+    for name in ("x.jsonl", "x.parquet"):
+        assert read(tmp_path / name, ["a", "b", "c"])[0].values == (1, 2.5, None)
+
+
+def test_which_column_is_read_when_none_is_named(tmp_path):
+    for header, expected in (("id\ttext", "v1"), ("sentence\tid", "v0"), ("only", "v0")):
+        values = "\t".join(f"v{i}" for i in range(header.count("\t") + 1))
+        (tmp_path / "x.tsv").write_text(f"{header}\n{values}\n")
+        assert read(tmp_path / "x.tsv")[0].values == (expected,)
+    (tmp_path / "x.tsv").write_text("id\tbody\n1\ta\n")
+    assert 'line 1: there are 2 columns and none is named "text". Name the column to read: id, body.' in refused(
+        tmp_path / "x.tsv"
+    )
+
+
+BROKEN = {
+    "x.txt empty": (b"", "x.txt: the file is empty. Name a file with rows in it."),
+    "x.txt latin1": (b"fine\nna\xefve\n", "x.txt, line 2: invalid UTF-8: byte 0xef at byte 3 of the line (offset 7"),
+    "x.txt bom": (b"\xef\xbb\xbfna\xefve\n", "line 1: invalid UTF-8: byte 0xef at byte 6 of the line (offset 5 in"),
+    "x.txt utf16": ("a".encode("utf-16"), "line 1: invalid UTF-8: byte 0xff at byte 1 of the line"),
+    "x.txt long": (b"a\n" + b"word " * 200_000, "line 2: the text has 1,000,000 characters; up to 500,000 are read"),
+    "x.txt longer": (b"a\n" + b"word " * (MAX_LINE_BYTES // 4), "line 2: the line is longer than 16,777,216 bytes"),
+    "x.tsv header": (b"a\tb\n", "x.tsv: the file has no data rows"),
+    "x.tsv few": (b"a\tb\n1\t2\n3\n", "x.tsv, line 3: 1 columns, but the header has 2 (a, b)"),
+    "x.tsv many": (b"a\tb\n1\t2\t3\n", "x.tsv, line 2: 3 columns, but the header has 2 (a, b)"),
+    "x.tsv twice": (b"a\ta\n1\t2\n", 'x.tsv, line 1: the header names "a" twice'),
+    "x.tsv column": (b"aa\tb\n1\t2\n", 'x.tsv, line 1: there is no column "a". Did you mean "aa"? Use one of: aa, b.'),
+    "x.csv few": (b'a,b\n"1\n1",2\n3\n', "x.csv, line 4: 1 columns, but the header has 2"),
+    "x.csv open": (b'a,b\n1,2\n"3,4\n5,6\n', "x.csv, line 3: broken csv"),
+    "x.jsonl broken": (b'{"a": "x"}\n{"a": x}\n', "x.jsonl, line 2: broken JSON (Expecting value at character 7)"),
+    "x.jsonl list": (b'["a"]\n', 'x.jsonl, line 1: "["a"]" is not a JSON object'),
+    "x.jsonl key": (b'{"a": "x"}\n{"A": "x"}\n', 'x.jsonl, line 2: there is no column "a". Use one of: A.'),
+    "x.jsonl nested": (b'{"a": ["x"]}\n', "x.jsonl, line 1: column \"a\" is ['x'], not a text or a number"),
+    "x.jsonl bool": (b'{"a": true}\n', 'x.jsonl, line 1: column "a" is True, not a text or a number'),
+    "x.jsonl half": (b'{"a": "\\ud83d"}\n', 'x.jsonl, line 1: column "a" holds half a character (\\ud83d)'),
+    "x.parquet no": (b"PAR1 not really", "x.parquet, after row 0: is not a whole parquet file"),
+    "x.txt.gz cut": (gzip.compress(b"a fine line\n" * 9)[:-12], "x.txt.gz, line"),
+    "x.txt.gz not": (b"plain text\n", "x.txt.gz, line 1: is not valid gzip"),
+}
+
+
+@pytest.mark.parametrize("case", list(BROKEN))
+def test_what_is_broken_is_refused_with_its_place(tmp_path, case):
+    content, expected = BROKEN[case]
+    path = tmp_path / case.split()[0]
+    path.write_bytes(content)
+    assert expected in refused(path, None if "txt" in case else ["a"])
+
+
+def test_a_gzip_that_is_cut_off_says_so(tmp_path):
+    packed = gzip.compress("".join(f"line {i} {i * 7919 % 1009}\n" for i in range(50_000)).encode())
+    (tmp_path / "x.txt.gz").write_bytes(packed[: len(packed) // 2])
+    message = refused(tmp_path / "x.txt.gz")
+    assert "the gzip file is cut off here. Copy or download the file again." in message
+
+
+def test_the_longest_text_is_still_read(tmp_path):
+    (tmp_path / "x.csv").write_text('text\n"' + "a" * MAX_TEXT_CHARACTERS + '"\n')
+    assert len(read(tmp_path / "x.csv")[0].values[0]) == MAX_TEXT_CHARACTERS
+
+
+def test_invalid_utf8_inside_a_parquet_file_names_its_row(tmp_path):
+    texts = [b"a\xff" if i == 1500 else b"fine" for i in range(2000)]
+    column = pa.array(texts, pa.binary())
+    unchecked = pa.StringArray.from_buffers(len(texts), *column.buffers()[1:])
+    pq.write_table(pa.table({"text": unchecked}), tmp_path / "x.parquet")
+    assert "x.parquet, row 1501: invalid UTF-8: byte 0xff at byte 2 of the text" in refused(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("name", ["x.json", "x", "x.txt.bz2", "x.parquet.gz", ".txt"])
+def test_an_unknown_extension_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("a\n")
+    with pytest.raises(DataError, match=r"not a known format\. Use \.txt, \.jsonl"):
+        format_of(tmp_path / name)
+
+
+def test_reading_counts_the_bytes_on_disk(tmp_path):
+    for name in ("x.tsv", "x.tsv.gz", "x.parquet"):
+        path, counts = write(tmp_path / name, ROWS * 1000), []
+        list(read_file(path, lambda place, known: ["a"], counts.append))
+        assert sum(counts) == path.stat().st_size, name
