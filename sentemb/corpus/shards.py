@@ -69,12 +69,18 @@ def sync_folder(folder: Path) -> None:
 
 
 class _AtomicFile:
-    """A file under a temporary name until it is whole."""
+    """A file under a temporary name until it is whole. Nothing is on the disk before the first write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._temporary = path.with_name(f".{path.name}.tmp")
-        self.stream: BinaryIO = self._temporary.open("wb")
+        self._stream: BinaryIO | None = None
+
+    @property
+    def stream(self) -> BinaryIO:
+        if self._stream is None:
+            self._stream = self._temporary.open("wb")
+        return self._stream
 
     def finish(self) -> PartFile:
         self.stream.flush()
@@ -87,8 +93,9 @@ class _AtomicFile:
         return PartFile(self.path.name, size, digest)
 
     def abandon(self) -> None:
-        with suppress(OSError):  # what could not be written before can't be flushed now
-            self.stream.close()
+        if self._stream is not None:
+            with suppress(OSError):  # what could not be written before can't be flushed now
+                self._stream.close()
         self._temporary.unlink(missing_ok=True)
 
 
@@ -98,9 +105,10 @@ class _NpyFile:
     def __init__(self, path: Path, dtype: str, row_shape: tuple[int, ...]) -> None:
         self._dtype, self._row_shape, self._rows = np.dtype(dtype), row_shape, 0
         self._file = _AtomicFile(path)
-        self._file.stream.write(self._header())
 
     def write(self, values: NDArray[Any]) -> None:
+        if not self._rows:
+            self._file.stream.write(self._header())
         self._file.stream.write(np.ascontiguousarray(values, dtype=self._dtype).data)
         self._rows += len(values)
 
@@ -163,18 +171,20 @@ class _ParquetPart:
 
     def __init__(self, path: Path, dtype: Dtype, dimension: int, with_id_column: bool) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self._dimension = dimension
         number = pa.float32() if dtype == "float32" else pa.float16()
         id_type = pa.string() if with_id_column else pa.int64()
         self._schema = pa.schema({"id": id_type, "embedding": pa.list_(number, dimension)})
         self._file = _AtomicFile(path)
-        self._writer = pq.ParquetWriter(self._file.stream, self._schema, use_dictionary=False)
+        self._writer: Any = None
 
     def write(self, ids: Sequence[str] | NDArray[np.int64], vectors: Vectors) -> None:
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._file.stream, self._schema, use_dictionary=False)
         numbers = pa.array(
             np.ascontiguousarray(vectors).reshape(-1), type=self._schema.field("embedding").type.value_type
         )
@@ -187,6 +197,7 @@ class _ParquetPart:
         return (self._file.finish(),)
 
     def abandon(self) -> None:
-        with suppress(OSError, ValueError):  # the footer of a file that is removed next
-            self._writer.close()
+        if self._writer is not None:
+            with suppress(OSError, ValueError):  # the footer of a file that is removed next
+                self._writer.close()
         self._file.abandon()

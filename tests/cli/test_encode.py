@@ -1,0 +1,159 @@
+"""`sentemb encode` from the command line: options reach the settings, messages and exit codes, progress, summary."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sentemb.cli import encode as verb
+from sentemb.cli import main as cli
+from sentemb.corpus.progress import Progress
+from tests.tiny import SENTENCES, save_tiny
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def sentemb(monkeypatch, capsys, tmp_path):
+    """Runs the console script here, in an empty folder; gives exit code, stdout and stderr on one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sentemb", "encode", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, " ".join(captured.err.split())
+
+    return run
+
+
+@pytest.fixture
+def texts(tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(SENTENCES) + "\n")
+    return "texts.txt"
+
+
+def test_a_corpus_of_several_formats(sentemb, model, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(SENTENCES[:3]))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": SENTENCES[3]}).encode()))
+    (tmp_path / "c.tsv").write_text(f"id\ttext\n1\t{SENTENCES[4]}\n")
+    code, out, errors = sentemb(model, "a.txt", "b.*", "c.tsv", "--output", "out", "--shard-rows", 3, "--json")
+    assert code == 0, errors
+    summary = json.loads(out)
+    assert (summary["rows"], summary["parts"], summary["dimension"], summary["status"]) == (5, 2, 32, "complete")
+    assert "Encoded 5 rows in" in errors and "32 wide, float32, 2 parts in out." in errors
+    assert [len(np.load(f"out/part-0000{i}.npy")) for i in range(2)] == [3, 2]
+
+
+def test_options_reach_the_vectors(sentemb, model, texts):
+    options = ["--normalize", "--dtype", "float16", "--pooling", "cls", "--max-tokens", 5, "--batch-tokens", 64]
+    assert sentemb(model, texts, "--output", "out", *options, "--device", "cpu")[0] == 0
+    assert sentemb(model, texts, "--output", "plain")[0] == 0
+    found, plain = np.load("out/part-00000.npy"), np.load("plain/part-00000.npy")
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(np.linalg.norm(found.astype(np.float32), axis=1), 1, atol=1e-3)
+    assert abs(np.linalg.norm(plain, axis=1) - 1).min() > 0.1
+    settings = json.loads(Path("out/manifest.json").read_text())["settings"]
+    assert settings["max_tokens"] == 5 and settings["pooling"] == "cls" and settings["batch_tokens"] == 64
+
+
+def test_a_second_run_is_refused_resumes_to_nothing_or_overwrites(sentemb, model, texts):
+    assert sentemb(model, texts, "--output", "out")[0] == 0
+    code, _, errors = sentemb(model, texts, "--output", "out")
+    assert code == 2 and "out: the folder is not empty: it holds an encoded corpus of 8 rows. Use --resume" in errors
+    code, _, errors = sentemb(model, texts, "--output", "out", "--resume")
+    assert code == 0 and "Nothing was left to do: out holds all 8 rows." in errors
+    assert sentemb(model, texts, "--output", "out", "--overwrite")[0] == 0
+    code, _, errors = sentemb(model, texts, "--output", "out", "--overwrite", "--resume")
+    assert code == 2 and "--resume: can't be used with --overwrite" in errors
+
+
+REFUSED = {
+    "missing": (["text.txt"], 'text.txt: there is no such file. Did you mean "texts.txt"?'),
+    "glob": (["*.jsonl"], "*.jsonl: no file matches"),
+    "column": (["texts.txt", "--column", "body"], 'there is no column "body". Use one of: text.'),
+    "stdin twice": (["-", "-"], "INPUT: - is named twice"),
+    "stdin": (["-", "--resume"], "--resume: standard input can't be read again from where it stopped"),
+    "rows": (["texts.txt", "--shard-rows", "0"], "--shard-rows: 0 is not 1 or more"),
+    "tokens": (["texts.txt", "--max-tokens", "999"], "--max-tokens is 999, but the encoder has 64 positions"),
+    "pooling": (["texts.txt", "--pooling", "means"], 'Did you mean "mean"?'),
+    "data": (["data:texts.txt"], "data:texts.txt: no data folder is named"),
+    "empty": (["empty.txt"], "empty.txt: the file is empty"),
+    "latin1": (["latin1.txt"], "latin1.txt, line 2: invalid UTF-8"),
+    "blank": (["blank.txt"], "blank.txt, line 2: the text is empty. Remove it, or pass --on-empty zero"),
+    "a 1 MB line": (["long.txt"], "long.txt, line 1: the text has 1,000,000 characters"),
+    "hub": (["hf://owner/name"], "hf://owner/name: not to be had from the hub"),
+}
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_what_can_be_mended_is_one_message(sentemb, model, texts, tmp_path, case, monkeypatch):
+    monkeypatch.delenv("SENTEMB_DATA", raising=False)
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "latin1.txt").write_bytes(b"a\nna\xefve\n")
+    (tmp_path / "blank.txt").write_text("a\n\nb\n")
+    (tmp_path / "long.txt").write_text("a" * 1_000_000)
+    arguments, expected = REFUSED[case]
+    code, out, errors = sentemb(model, *arguments, "--output", "out")
+    assert code == 2 and expected in errors and "Traceback" not in errors and not out
+    assert errors.startswith("error ") and errors.count("error ") == 1
+
+
+def test_an_output_that_is_a_file(sentemb, model, texts):
+    for output in ("texts.txt", "texts.txt/out"):
+        code, _, errors = sentemb(model, texts, "--output", output)
+        assert code == 2 and "texts.txt: is a file, not a folder. Name a new folder with --output." in errors
+
+
+def test_a_slip_is_told_before_the_model_is_opened(sentemb, texts, monkeypatch):
+    monkeypatch.setattr(verb, "quiet_libraries", lambda: pytest.fail("the libraries were loaded"))
+    assert "no such file" in sentemb("bundled:mini", "gone.txt", "--output", "out")[2]
+    assert "is a file" in sentemb("bundled:mini", texts, "--output", texts)[2]
+
+
+def test_standard_input_one_text_a_line(sentemb, model, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\n\nthree\n")))
+    code, _, errors = sentemb(model, "-", "--output", "out", "--on-empty", "zero")
+    assert code == 0, errors
+    vectors = np.load("out/part-00000.npy")
+    assert len(vectors) == 3 and not vectors[1].any() and vectors[[0, 2]].any(axis=1).all()
+
+
+def progress(**values):
+    return Progress(**{"bytes_total": 1000, "rows": 1200, "rows_kept": 300, "bytes_read": 500} | values)
+
+
+def test_the_line_of_progress(monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: 110.0)
+    assert verb._line(progress(started=100.0)) == "1,500 rows, 120 rows/s, 50%, 0:10 left"
+    assert verb._line(progress(started=100.0, bytes_kept=400)) == "1,500 rows, 120 rows/s, 50%, 0:50 left"
+    assert verb._line(progress(started=100.0, bytes_total=None)) == "1,500 rows, 120 rows/s"
+
+
+def test_lines_where_there_is_no_terminal_and_a_bar_where_there_is(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(verb.time, "monotonic", lambda: now[0])
+    written = io.StringIO()
+    with verb._Lines(Console(file=written)) as lines:
+        for now[0] in (1.0, 10.5, 12.0, 21.0):
+            lines(progress(started=0.0))
+    assert written.getvalue().count("1,500 rows, ") == 2 and "\x1b" not in written.getvalue()
+    monkeypatch.undo()
+    written = io.StringIO()
+    with verb._Bar(Console(file=written, force_terminal=True, width=100)) as bar:
+        bar(progress())
+    assert "1,500 rows" in written.getvalue() and "\x1b" in written.getvalue()
