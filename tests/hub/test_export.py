@@ -57,7 +57,8 @@ def test_plain_sentence_transformers_gives_the_same_vectors(pooling, tail, tmp_p
     encoder = tail(tiny_encoder(pooling=pooling, n_layers=3))
     report = export_encoder(encoder, tmp_path / "out")
     found = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(TEXTS)
-    assert_allclose(found, embed(encoder, TEXTS), atol=1e-6)
+    expected = embed(encoder, TEXTS)
+    assert_allclose(found, expected, atol=1e-6 * max(1.0, abs(expected).max()))  # float32 rounds in proportion
     assert found.shape == (len(TEXTS), report.width)
     assert report.check.largest_difference <= report.check.allowed
 
