@@ -98,6 +98,7 @@ def main() -> None:
     trained(
         "all-MiniLM-L6-v2, SBERT regression, STS-B train",
         "small/sbert-stsb-minilm",
+        "stsb",
         "--set",
         f"encoder.name={args.minilm}",
     )

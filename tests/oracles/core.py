@@ -1,4 +1,4 @@
-"""The papers' formulas in plain Python loops over NumPy float64: slow, literal, sharing no code with sentemb."""
+"""Similarities that every oracle uses, and the objectives of SimCSE and SBERT."""
 
 from __future__ import annotations
 
