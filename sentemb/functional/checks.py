@@ -1,0 +1,41 @@
+"""What an objective refuses: a shape, a range or a batch that has no loss. Each names the value and what is accepted."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Refuses a value that is not above 0.
+
+    Raises:
+        ValueError: `value` ≤ 0 or NaN.
+    """
+    if not value > 0:
+        raise ValueError(f"{name} must be above 0, not {value}")
+
+
+def check_rows(**rows: Tensor) -> None:
+    """Refuses embeddings that are not one batch: each (B, D) float, the same shape, B ≥ 1.
+
+    Raises:
+        ValueError: another number of axes, different shapes, or no rows.
+    """
+    shapes = {name: tuple(value.shape) for name, value in rows.items()}
+    text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if any(len(shape) != 2 for shape in shapes.values()):
+        raise ValueError(f"embeddings must be (B, D), not {text}")
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"embeddings must have one shape, not {text}")
+    if 0 in next(iter(shapes.values())):
+        raise ValueError(f"an empty batch has no loss: {text}")
+
+
+def check_labels(labels: Tensor, n_rows: int) -> None:
+    """Refuses labels that are not one whole number a row.
+
+    Raises:
+        ValueError: not (n_rows,), or a float dtype.
+    """
+    if tuple(labels.shape) != (n_rows,) or labels.is_floating_point():
+        raise ValueError(f"labels must be ({n_rows},) whole numbers, not {tuple(labels.shape)} {labels.dtype}")
