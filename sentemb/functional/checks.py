@@ -1,4 +1,4 @@
-"""What an objective refuses: a shape, a range or a batch that has no loss. Each names the value and what is accepted."""
+"""What an objective refuses: a shape, a range or a batch that has no loss. It names the value and what is accepted."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ def check_labels(labels: Tensor, n_rows: int) -> None:
     """
     if tuple(labels.shape) != (n_rows,) or labels.is_floating_point():
         raise ValueError(f"labels must be ({n_rows},) whole numbers, not {tuple(labels.shape)} {labels.dtype}")
+
+
+def check_positive_pair(labels: Tensor) -> None:
+    """Refuses labels (N,) of which no two are alike: a batch without a positive pair.
+
+    Raises:
+        ValueError: every label occurs once.
+    """
+    if (labels.sort().values.diff() != 0).all():
+        raise ValueError(f"two rows or more must share a label, not {len(labels)} rows with a label each")
+
+
+def check_two_classes(labels: Tensor) -> None:
+    """Refuses labels (N,) that are all alike: a batch without a negative.
+
+    Raises:
+        ValueError: one label in all rows.
+    """
+    if (labels == labels[0]).all():
+        raise ValueError(f"labels must be of two classes or more, not {len(labels)} rows of class {labels[0].item()}")
