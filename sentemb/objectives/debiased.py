@@ -19,7 +19,7 @@ def debiased(first: Tensor, second: Tensor, *, temperature: float, tau_plus: flo
     ℓ_i = −log p / (p + max( (Σ_k e^{s_k/τ} − τ⁺ N p) / (1 − τ⁺), N e^{−1/τ} )),  p = e^{s⁺/τ},  N = 2B − 2
 
     s⁺ is the cosine of an anchor with its other view, s_k those with the N views of other texts. The lower bound is the
-    least that N negatives can add up to, which supposes unit rows. Weng's survey leaves 1/τ out of the exponents and
+    least that N negatives can add up to, which supposes unit rows. Weng (2021) leaves 1/τ out of the exponents and
     keeps it in the bound; it belongs to both.
 
     Args:

@@ -16,9 +16,9 @@ def hard_negative(first: Tensor, second: Tensor, *, temperature: float, tau_plus
 
     R = Σ_k w_k e^{s_k/τ} / mean_k w_k,  w_k = e^{β s_k/τ}
 
-    s⁺ is the cosine of an anchor with its other view, s_k those with the N views of other texts. As in the authors' code
-    β multiplies s/τ, not s (Weng's survey omits 1/τ), the weights are divided by their mean, not their sum, and gradients
-    flow through them. Computed in log space: e^{(β + 1)/τ} leaves float32 at τ = 0.01.
+    s⁺ is the cosine of an anchor with its other view, s_k those with the N views of other texts. As in the authors'
+    code, β multiplies s/τ, not s (Weng 2021 omits 1/τ), the weights are divided by their mean, not their sum, and
+    gradients flow through them. Computed in log space: e^{(β + 1)/τ} leaves float32 at τ = 0.01.
 
     Args:
         first: (B, D) float, B ≥ 2, one view of each text; rows are L2-normalised here.
