@@ -42,6 +42,13 @@ def test_all_rows_alike(n_per_class):
     assert_allclose(lifted_structured_smooth(rows, labels, margin=1.5), expected, rtol=1e-12)
 
 
+@forms
+def test_small_distances_far_from_the_origin_keep_their_digits(smooth):
+    rows, labels = torch.tensor([[0.0], [0.125], [0.25], [0.5]]) + 1000.0, [0, 0, 1, 1]
+    expected = oracles.lifted_structured(rows.double().numpy(), labels, 1.0, smooth)
+    assert_allclose(FORMS[smooth](rows, torch.tensor(labels), margin=1.0), expected, rtol=1e-6)
+
+
 def test_negatives_of_both_ends_count():
     rows, labels = torch.tensor([[0.0], [10.0], [-9.0], [10.5]]), torch.tensor([0, 0, 1, 2])
     for order in ([0, 1, 2, 3], [1, 0, 2, 3]):  # only the end at 10 has a near negative, and it is either i or j

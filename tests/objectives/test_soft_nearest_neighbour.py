@@ -47,6 +47,13 @@ def test_one_class_has_nothing_to_lose(distance, rng):
     assert soft_nearest_neighbour(rows, labels, temperature=0.1, distance=distance).item() == 0.0
 
 
+def test_small_distances_far_from_the_origin_keep_their_digits():
+    rows, labels = torch.tensor([[0.0], [0.125], [0.25], [0.5]]) + 1000.0, [0, 0, 1, 1]
+    expected = oracles.soft_nearest_neighbour(rows.double().numpy(), labels, 0.05, "squared_euclidean")
+    got = soft_nearest_neighbour(rows, torch.tensor(labels), temperature=0.05, distance="squared_euclidean")
+    assert_allclose(got, expected, rtol=1e-5)
+
+
 def test_equals_torch_cross_entropy_for_pairs(rng):
     rows = torch.tensor(rng.normal(size=(8, 3)))
     logits = -(rows[:, None] - rows).square().sum(-1) / 0.7

@@ -153,6 +153,20 @@ def test_nan_is_not_dropped(name, squared, row, rng):
 
 
 @mined
+def test_nan_beside_a_semi_hard_negative_is_not_dropped(name):
+    rows, labels = torch.tensor([[0.0], [1.0], [10.0], [11.0], [torch.nan]]), torch.tensor([0, 0, 1, 1, 2])
+    assert MINED[name][0](rows, labels, margin=1.0, squared=False).isnan()
+
+
+@mined
+def test_small_distances_far_from_the_origin_keep_their_digits(name):
+    rows = torch.tensor([[0.0], [0.125], [0.25], [0.5]]) + 1000.0  # where ‖a‖² + ‖b‖² − 2 a·b loses them
+    ours, oracle = MINED[name]
+    expected = oracle(rows.double().numpy(), [0, 0, 1, 1], 1.0, False)
+    assert_allclose(ours(rows, torch.tensor([0, 0, 1, 1]), margin=1.0, squared=False), expected, rtol=1e-6)
+
+
+@mined
 def test_bad_input_is_refused(name):
     ours, rows = MINED[name][0], torch.ones(3, 2)
     with pytest.raises(ValueError, match="margin must be above 0, not 0.0"):
