@@ -57,7 +57,7 @@ def guarded_info_nce(
     check_above_zero("temperature", temperature)
     _check_guide(anchors, positives, guide_anchors, guide_positives, negatives, guide_negatives)
     logits = _candidates(anchors, positives, negatives) / temperature
-    guide = _candidates(guide_anchors, guide_positives, guide_negatives).detach()
+    guide = _candidates(guide_anchors, guide_positives, guide_negatives)
     own = guide.diagonal()[:, None]
     dropped = guide > own
     rows = torch.arange(len(anchors), device=anchors.device)

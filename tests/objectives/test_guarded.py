@@ -150,11 +150,10 @@ def test_half_precision_does_not_overflow_at_a_small_temperature(dtype, rng):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nan_reaches_every_loss_that_sees_it(name, rng):
+def test_nan_reaches_every_loss(name, rng):
     inputs = tensors(rows(rng, 4, 5))
     inputs[name][2, 0] = math.nan
-    broken = guarded_info_nce(**inputs, temperature=0.1).isnan()
-    assert broken[2] and broken.all()
+    assert guarded_info_nce(**inputs, temperature=0.1).isnan().all()
 
 
 @pytest.mark.parametrize(
