@@ -59,3 +59,22 @@ def check_two_classes(labels: Tensor) -> None:
     """
     if (labels == labels[0]).all():
         raise ValueError(f"labels must be of two classes or more, not {len(labels)} rows of class {labels[0].item()}")
+
+
+def check_views(**views: Tensor) -> None:
+    """Refuses what is not several views of one batch: each (V, B, K) float, the same shape, V ≥ 2, B and K ≥ 1.
+
+    Raises:
+        ValueError: another number of axes, different shapes, one view only, or an axis of length 0.
+    """
+    shapes = {name: tuple(value.shape) for name, value in views.items()}
+    text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if any(len(shape) != 3 for shape in shapes.values()):
+        raise ValueError(f"views must be (V, B, K), not {text}")
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"views must have one shape, not {text}")
+    n_views, *others = next(iter(shapes.values()))
+    if n_views < 2:
+        raise ValueError(f"2 views or more are needed, not {text}")
+    if 0 in others:
+        raise ValueError(f"an empty batch has no loss: {text}")
