@@ -29,5 +29,7 @@ def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
         return rows, 0
     from torch.distributed.nn.functional import all_gather
 
-    gathered = all_gather(rows.contiguous())  # type: ignore[no-untyped-call]
-    return torch.cat(gathered), dist.get_rank() * len(rows)
+    gathered = torch.cat(all_gather(rows.contiguous()))  # type: ignore[no-untyped-call]
+    if gathered.requires_grad:  # gloo sends a strided gradient as it lies in memory, in the wrong order
+        gathered.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
+    return gathered, dist.get_rank() * len(rows)

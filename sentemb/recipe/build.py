@@ -6,15 +6,21 @@ from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching
 from sentemb.encoder import append_tanh_layer, build_encoder, load
+from sentemb.errors import ConfigError
 from sentemb.methods.base import TrainingMethod
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet
+from sentemb.methods.sentence_transformers_loss import SentenceTransformersLoss
+from sentemb.methods.siamese import Siamese, projection_head
 from sentemb.methods.simcse import SimCSE, train_only_head
+from sentemb.recipe.build_objective import build_objective
 from sentemb.recipe.schema import (
     EncoderConfig,
     SBERTRegressionConfig,
     SBERTSoftmaxConfig,
     SBERTTripletConfig,
+    SentenceTransformersConfig,
+    SiameseConfig,
     SimCSEConfig,
     Stage,
     SupervisedSimCSEConfig,
@@ -45,6 +51,27 @@ def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str) ->
             return SBERTRegression(encoder, cut)
         case SBERTTripletConfig(margin=margin):
             return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
+        case SiameseConfig():
+            return _siamese(stage.method, encoder, cut)
+        case SentenceTransformersConfig(loss=loss, arguments=arguments):
+            return SentenceTransformersLoss(encoder, loss=loss, arguments=arguments, micro_batching=cut)
+
+
+def _siamese(config: SiameseConfig, encoder: SentenceTransformer, cut: MicroBatching) -> Siamese:
+    head, width = config.projection, encoder.get_embedding_dimension()
+    seen = head.out if head else width
+    if config.matryoshka and max(config.matryoshka) > seen:
+        raise ConfigError(
+            "method.matryoshka", f"{max(config.matryoshka)} is wider than the {seen} there are", "Lower it"
+        )
+    return Siamese(
+        encoder,
+        objective=build_objective(config.objective),
+        head=projection_head(width, head.hidden, head.out, batch_norm=head.batch_norm) if head else None,
+        normalised=config.normalised,
+        dims=config.matryoshka,
+        micro_batching=cut,
+    )
 
 
 def _simcse(

@@ -5,26 +5,13 @@ A default is written once, here; a YAML file holds the differences and the paper
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from sentemb.recipe.config import Config
+from sentemb.recipe.objectives import ON_SCORED_PAIRS, ObjectiveConfig
 from sentemb.types import Pooler, RowType
-
-
-class Config(BaseModel):
-    """Base of every block: unknown keys are errors, values can't change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 # ------------------------------------------------------------------------------------------------ encoder
@@ -96,8 +83,49 @@ class SBERTTripletConfig(Config):
     """ε; the paper's 1, not the 5 of sentence-transformers."""
 
 
+class ProjectionConfig(Config):
+    """A projection head: linear, (batch normalisation,) ReLU, linear; in training only, as in SimCLR."""
+
+    hidden: PositiveInt = 384
+    """Width of the layer between."""
+    out: PositiveInt = 128
+    """Width of what the objective sees."""
+    batch_norm: bool = False
+    """Barlow Twins' head has it."""
+
+
+class SiameseConfig(Config):
+    """One encoder, two dropout views of a sentence (or the texts of a pair), and any objective on their embeddings."""
+
+    kind: Literal["siamese"]
+    objective: ObjectiveConfig
+    projection: ProjectionConfig | None = None
+    """The head on top in training; null: the embeddings themselves."""
+    normalised: bool = False
+    """L2-normalise before the objective; for objectives on distances, whose margins are then comparable."""
+    matryoshka: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
+    """Widths of prefixes on each of which the objective is taken as well (Kusupati et al. 2022)."""
+
+
+class SentenceTransformersConfig(Config):
+    """Any loss of sentence-transformers, by its class name and arguments."""
+
+    kind: Literal["sentence_transformers"]
+    loss: str = Field(min_length=1)
+    """`MultipleNegativesRankingLoss`, `CoSENTLoss`, `BatchHardTripletLoss`, …"""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """The class's arguments without `model`; a function by its name (`util.dot_score`), a guide by its model name, an
+    inner loss as {name, arguments}."""
+
+
 MethodConfig = Annotated[
-    SimCSEConfig | SupervisedSimCSEConfig | SBERTSoftmaxConfig | SBERTRegressionConfig | SBERTTripletConfig,
+    SimCSEConfig
+    | SupervisedSimCSEConfig
+    | SBERTSoftmaxConfig
+    | SBERTRegressionConfig
+    | SBERTTripletConfig
+    | SiameseConfig
+    | SentenceTransformersConfig,
     Field(discriminator="kind"),
 ]
 
@@ -107,8 +135,17 @@ ROW_TYPES: dict[str, tuple[RowType, ...]] = {
     "sbert_softmax": ("labelled_pairs",),
     "sbert_regression": ("scored_pairs",),
     "sbert_triplet": ("triplets",),
+    "siamese": ("sentences", "pairs", "scored_pairs"),
+    "sentence_transformers": ("pairs", "sentences", "triplets", "labelled_pairs", "scored_pairs"),
 }
 """The row types each method takes, its default first."""
+
+
+def row_types(method: MethodConfig) -> tuple[RowType, ...]:
+    """The row types that a method takes with its objective, its default first."""
+    if isinstance(method, SiameseConfig):
+        return ("scored_pairs",) if method.objective.kind in ON_SCORED_PAIRS else ("sentences", "pairs")
+    return ROW_TYPES[method.kind]
 
 
 # ------------------------------------------------------------------------------------------------ data, training
@@ -184,13 +221,13 @@ class Stage(Config):
 
     @model_validator(mode="after")
     def _rows_fit_the_method(self) -> Self:
-        _check_rows(self.method.kind, self.data)
+        _check_rows(self.method, self.data)
         return self
 
     @property
     def row_type(self) -> RowType:
         """The row type to read: the one asked for, or the method's default."""
-        return self.data.rows or ROW_TYPES[self.method.kind][0]
+        return self.data.rows or row_types(self.method)[0]
 
 
 class Recipe(Config):
@@ -216,7 +253,7 @@ class Recipe(Config):
             missing = " and ".join(key for key in ("method", "data") if getattr(self, key) is None)
             raise ValueError(f"{missing} missing; a recipe needs method and data, or stages")
         else:
-            _check_rows(self.method.kind, self.data)
+            _check_rows(self.method, self.data)
         return self
 
     def all_stages(self) -> tuple[Stage, ...]:
@@ -229,6 +266,8 @@ class Recipe(Config):
         return (Stage(name=self.method.kind, method=self.method, data=self.data, train=train),)
 
 
-def _check_rows(kind: str, data: DataConfig) -> None:
-    if data.rows is not None and data.rows not in ROW_TYPES[kind]:
-        raise ValueError(f"data.rows is {data.rows}, but method {kind} takes {' or '.join(ROW_TYPES[kind])}")
+def _check_rows(method: MethodConfig, data: DataConfig) -> None:
+    accepted = row_types(method)
+    if data.rows is not None and data.rows not in accepted:
+        kind = f"{method.kind} with {method.objective.kind}" if isinstance(method, SiameseConfig) else method.kind
+        raise ValueError(f"data.rows is {data.rows}, but method {kind} takes {' or '.join(accepted)}")

@@ -125,6 +125,8 @@ def mismatch(schema: dict[str, Any], value: Any, root: dict[str, Any], path: str
 
 
 def _object_mismatch(schema: dict[str, Any], value: dict[str, Any], root: dict[str, Any], path: str) -> str | None:
+    if schema["additionalProperties"] is True:  # a loss's own arguments
+        return None
     known = schema["properties"]
     assert schema["additionalProperties"] is False
     for key in schema.get("required", []):

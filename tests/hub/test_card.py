@@ -10,7 +10,6 @@ from huggingface_hub import ModelCard
 from sentemb.hub.card import CardOptions, EncoderFacts, front_matter, model_card
 from sentemb.hub.facts import RunFacts, read_run
 from sentemb.hub.papers import METHODS
-from sentemb.recipe.schema import ROW_TYPES
 from tests.hub.runs import make_run, recipe, run_facts, scores
 
 ENCODER = EncoderFacts("my-encoder", ("Transformer", "Pooling"), 32, 64, "cosine", {"torch": "2.13.0"})
@@ -91,7 +90,7 @@ def test_a_score_that_is_not_a_number_is_not_published_as_one(tmp_path):
     assert values == [63.1, 64.1, 65.1]
 
 
-@pytest.mark.parametrize("kind", sorted(ROW_TYPES))
+@pytest.mark.parametrize("kind", sorted(METHODS))
 def test_every_method_of_a_recipe_has_its_paper(kind, tmp_path):
     facts = read_run(make_run(tmp_path, recipe_=recipe(kind=kind)))
     card = model_card(ENCODER, facts, OPTIONS)
