@@ -104,13 +104,13 @@ def _unknown_kind(path: KeyPath, document: Document) -> Finding:
     known = accepted.kinds(accepted.at(path, document.value))
     block = _value(path, document)
     remedy = f"Give one of: {', '.join(known)}"
+    noun = f"{'an' if path[-1] == 'objective' else 'a'} {path[-1]}"
     path = (*path, "kind")
     if "kind" not in block:
         return Finding(document.place(path), path, "missing", remedy)
     given = block["kind"]
-    return Finding(
-        document.place(path), path, f"{_shown(given)} is not a method", f"{nearest(str(given), known)} {remedy}".strip()
-    )
+    problem = f"{_shown(given)} is not {noun}"
+    return Finding(document.place(path), path, problem, f"{nearest(str(given), known)} {remedy}".strip())
 
 
 def _contradiction(path: KeyPath, message: str, document: Document) -> Finding:

@@ -74,6 +74,11 @@ def test_an_unreadable_file_is_one_message_with_its_line(recipe_file: Path, cont
         ("simcse", "simsce", 'r.yaml:3: method.kind: "simsce" is not a method. Did you mean "simcse"? Give one of: '),
         ("kind: simcse", "kind: [1]", "r.yaml:3: method.kind: [1] is not a method. Give one of: "),
         (
+            "kind: simcse\n  temperature: 0.05",
+            "kind: siamese\n  objective: {kind: nt_xen, temperature: 1}",
+            'r.yaml:4: method.objective.kind: "nt_xen" is not an objective. Did you mean "nt_xent"? Give one of: info_nce',
+        ),
+        (
             "size: 8",
             "size: many",
             'r.yaml:8: train.batch_size: "many" has the wrong type. Give a whole number above 0.',
