@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 Pooler = Literal["cls", "cls_pooler", "mean", "max", "first_last_avg", "last2_avg"]
 """How token states become one vector; `sentemb.encoder` says what each does."""
 
-RowType = Literal["sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
+RowType = Literal["sentences", "labelled_sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
 """What one training example is made of; see `Row`."""
 
 
 class Row(NamedTuple):
     """One training example: its texts in the order of the row type, and its target if it has one.
 
-    Row types: sentences (text), pairs (anchor, positive), triplets (anchor, positive, negative),
+    Row types: sentences (text), labelled_sentences (text; target: class number), pairs (anchor, positive),
+    triplets (anchor, positive, negative),
     labelled_pairs (text1, text2; target: class number), scored_pairs (text1, text2; target: gold score in [0, 1]).
     """
 

@@ -1,4 +1,4 @@
-"""Rows to train on, read whole and checked: five row types over any source."""
+"""Rows to train on, read whole and checked: six row types over any source."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from sentemb.types import Row, RowType
 
 USUAL_COLUMNS: dict[RowType, tuple[tuple[str, ...], ...]] = {
     "sentences": (("text", "sentence"),),
+    "labelled_sentences": (("text", "sentence"), ("label",)),
     "pairs": (("anchor", "sentence1"), ("positive", "sentence2")),
     "triplets": (("anchor",), ("positive",), ("negative",)),
     "labelled_pairs": (("sentence1", "premise"), ("sentence2", "hypothesis"), ("label",)),
     "scored_pairs": (("sentence1",), ("sentence2",), ("score",)),
 }
 """The columns of each row type in their order, each by the names it is looked for when none are given."""
+
+LABELLED: tuple[RowType, ...] = ("labelled_sentences", "labelled_pairs")
+"""The row types whose last column is a label."""
 
 
 def read_rows(
@@ -38,7 +42,7 @@ def read_rows(
         source: as `sentemb.data.sources` reads it.
         row_type: which columns a row has; see `USUAL_COLUMNS`.
         columns: the columns' names in the source, in the order of the row type; None: the usual names.
-        label_names: of labelled pairs; a label becomes its number here. A whole number (not a text) that is no
+        label_names: of labelled rows; a label becomes its number here. A whole number (not a text) that is no
             name is taken as the class number itself.
         score_range: lowest and highest gold score; scores are scaled to [0, 1].
         limit: only so many rows, from the start; None: all.
@@ -56,7 +60,7 @@ def read_rows(
         records = (record for record in records if not _is_blank_line(record))
     rows = []
     for record in islice(records, limit):
-        if row_type == "labelled_pairs":
+        if row_type in LABELLED:
             row = Row(_texts(record, width - 1), _class_number(record, label_names))
         elif row_type == "scored_pairs":
             row = Row(_texts(record, width - 1), _score(record, score_range))
@@ -82,7 +86,7 @@ def _check_arguments(
             f"{len(columns)} named, but {row_type} have {len(slots)}",
             f"Name them in this order: {', '.join(slots)}",
         )
-    if row_type == "labelled_pairs" and len(set(label_names)) < max(2, len(label_names)):
+    if row_type in LABELLED and len(set(label_names)) < max(2, len(label_names)):
         raise ConfigError(
             "label_names", f"{list(label_names)} are not two or more different labels", f"Name the labels in {source}"
         )

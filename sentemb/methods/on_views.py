@@ -24,8 +24,8 @@ def on_pair(objective: Callable[..., Tensor], **settings: float) -> ViewsObjecti
 
 
 def on_classes(objective: Callable[..., Tensor], **settings: float | bool | str) -> ViewsObjective:
-    """An objective on the rows of all views, each sentence or pair a class of its own."""
-    return lambda views, targets: objective(views.flatten(0, 1), _classes(views), **settings)
+    """An objective on the rows of all views and their classes."""
+    return lambda views, targets: objective(views.flatten(0, 1), _classes(views, targets), **settings)
 
 
 def on_scored_pair(objective: Callable[..., Tensor], **settings: float) -> ViewsObjective:
@@ -39,9 +39,10 @@ def on_scored_pair(objective: Callable[..., Tensor], **settings: float) -> Views
     return loss
 
 
-def _classes(views: Tensor) -> Tensor:
-    """(V·N,) int64: row n of every view is of class n."""
-    return torch.arange(views.shape[1], device=views.device).repeat(len(views))
+def _classes(views: Tensor, targets: Tensor | None) -> Tensor:
+    """(V·N,) int64: the (N,) labels for every view; without labels row n is of class n."""
+    classes = torch.arange(views.shape[1], device=views.device) if targets is None else targets
+    return classes.repeat(len(views))
 
 
 class AlignUniform(nn.Module):
@@ -110,9 +111,9 @@ class SoftNearestNeighbour(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
     def forward(self, views: Tensor, targets: Tensor | None) -> Tensor:
-        """() loss of the rows of (V, N, D) views, each sentence a class."""
+        """() loss of the rows of (V, N, D) views and their classes."""
         rows, temperature = views.flatten(0, 1), self.log_temperature.exp()
-        return soft_nearest_neighbour(rows, _classes(views), temperature=temperature, distance=self.distance)
+        return soft_nearest_neighbour(rows, _classes(views, targets), temperature=temperature, distance=self.distance)
 
 
 class MixedInfoNCE(nn.Module):

@@ -1,7 +1,7 @@
 """One encoder for all views, and any objective on its embeddings: SimCLR, SupCon, Barlow Twins and their kin.
 
 Sentences are seen twice, under other dropout masks (Gao et al. 2021); pairs bring their own second view. An objective
-for labelled rows takes the number of the sentence as its class, so that its two views are its only positives. Views and
+for labelled rows takes their labels, each seen in both views; without labels each sentence is a class. Views and
 targets of all processes are gathered first: every process has the loss of the whole batch, and its gradient is exact.
 """
 

@@ -194,3 +194,6 @@ ObjectiveConfig = Annotated[
 
 ON_SCORED_PAIRS = ("cosent", "angle")
 """The objectives that need gold scores; the others take sentences or pairs."""
+
+ON_CLASSES = ("contrastive", "triplet", "lifted_structured", "soft_nearest_neighbour", "sup_con")
+"""The objectives that take labelled sentences as well; without labels each sentence or pair is a class of its own."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sentemb.recipe.config import Config
-from sentemb.recipe.objectives import ON_SCORED_PAIRS, ObjectiveConfig
+from sentemb.recipe.objectives import ON_CLASSES, ON_SCORED_PAIRS, ObjectiveConfig
 from sentemb.types import Pooler, RowType
 
 
@@ -135,8 +135,8 @@ ROW_TYPES: dict[str, tuple[RowType, ...]] = {
     "sbert_softmax": ("labelled_pairs",),
     "sbert_regression": ("scored_pairs",),
     "sbert_triplet": ("triplets",),
-    "siamese": ("sentences", "pairs", "scored_pairs"),
-    "sentence_transformers": ("pairs", "sentences", "triplets", "labelled_pairs", "scored_pairs"),
+    "siamese": ("sentences", "pairs", "labelled_sentences", "scored_pairs"),
+    "sentence_transformers": ("pairs", "sentences", "labelled_sentences", "triplets", "labelled_pairs", "scored_pairs"),
 }
 """The row types each method takes, its default first."""
 
@@ -144,7 +144,10 @@ ROW_TYPES: dict[str, tuple[RowType, ...]] = {
 def row_types(method: MethodConfig) -> tuple[RowType, ...]:
     """The row types that a method takes with its objective, its default first."""
     if isinstance(method, SiameseConfig):
-        return ("scored_pairs",) if method.objective.kind in ON_SCORED_PAIRS else ("sentences", "pairs")
+        if method.objective.kind in ON_SCORED_PAIRS:
+            return ("scored_pairs",)
+        on_classes: tuple[RowType, ...] = ("labelled_sentences",) if method.objective.kind in ON_CLASSES else ()
+        return ("sentences", "pairs", *on_classes)
     return ROW_TYPES[method.kind]
 
 
@@ -160,7 +163,7 @@ class DataConfig(Config):
     columns: tuple[str, ...] | None = None
     """The columns' names in the file, in the order of the row type; none: the usual names."""
     label_names: tuple[str, ...] = ("contradiction", "entailment", "neutral")
-    """Labels of labelled pairs; their order is the class number and is saved with the head."""
+    """Labels of labelled rows; their order is the class number and is saved with the head."""
     score_range: tuple[float, float] = (0.0, 5.0)
     """Lowest and highest gold score of scored pairs; scores are scaled to [0, 1]."""
     limit: PositiveInt | None = None

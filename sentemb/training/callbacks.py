@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from transformers import TrainerCallback
 
+COLLAPSED = 0.05
+"""A `spread` (see `sentemb.functional.collapse`) below this is a mean cosine above 0.997: a space without content."""
 _QUIET = ("epoch", "grad_norm", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
@@ -74,6 +76,7 @@ class ProgressDisplay(TrainerCallback):  # type: ignore[misc]
         self.latest: dict[str, float] = {}
         self.started = 0.0
         self.first_step = 0
+        self.warned = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Opens the bar."""
@@ -104,6 +107,13 @@ class ProgressDisplay(TrainerCallback):  # type: ignore[misc]
             return
         news = {name.removeprefix("eval_"): value for name, value in logs.items() if name not in _QUIET}
         self.latest |= news
+        if logs.get("spread", 1.0) < COLLAPSED and not self.warned:
+            self.warned = True
+            self.console.print(
+                f"{self.title}: step {state.global_step}: the embeddings have collapsed: nearly all point the same way "
+                f"(spread {logs['spread']:.2g} of 1). Lower train.learning_rate, or use an objective with negatives.",
+                soft_wrap=True,
+            )
         text = "  ".join(f"{name} {value:.4g}" for name, value in (self.latest if self.progress else news).items())
         if self.progress is not None:
             self.progress.update(self.task, text=text)

@@ -41,6 +41,13 @@ def test_labels_become_their_numbers(tsv):
     assert read_rows(source, "labelled_pairs", label_names=LABELS[::-1])[0].target == 0
 
 
+def test_labelled_sentences(tsv):
+    source = tsv("label\ttext\nneutral\ta\ncontradiction\tc\n")
+    assert read_rows(source, "labelled_sentences", label_names=LABELS) == [Row(("a",), 2), Row(("c",), 0)]
+    with pytest.raises(ConfigError, match="two or more different labels"):
+        read_rows(source, "labelled_sentences", label_names=["neutral"])
+
+
 def test_labels_that_are_class_numbers_already(tmp_path):
     lines = [{"sentence1": "a", "sentence2": "b", "label": label} for label in (0, 2, -1)]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))

@@ -56,7 +56,7 @@ def recipe(**method):
 
 def test_there_is_a_recipe_for_every_objective():
     kinds = {load_recipe(name).recipe.method.objective.kind for name in NAMES}
-    assert len(kinds) == 17 and len(NAMES) == 18
+    assert len(kinds) == 17 and len(NAMES) == 19
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,6 +110,26 @@ def test_classes_are_the_sentences():
     views = method.eval().encode(batch).detach().double().numpy()
     expected = two_views.nt_xent(views[0], views[1], 0.05)  # one positive each: SupCon is NT-Xent
     assert_allclose(method(batch).total.item(), np.mean(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sup-con", "soft-nearest-neighbour", "contrastive", "lifted-structured", "triplet"])
+def test_labels_bring_sentences_together(name):
+    method, _ = make(f"objectives/{name}")
+    batch = Collator(method.encoder)([Row((text,), i % 2) for i, text in enumerate(SENTENCES)])
+    before, after = train(method, batch, steps=40)
+    assert after < 0.9 * before
+    vectors = embed(method.encoder, SENTENCES)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines, same = unit @ unit.T, np.arange(8)[:, None] % 2 == np.arange(8) % 2
+    assert cosines[same & ~np.eye(8, dtype=bool)].min() > cosines[~same].max()
+
+
+def test_sup_con_on_labels_is_the_paper_s():
+    method, _ = make("objectives/sup-con")
+    batch = Collator(method.encoder)([Row((text,), i % 3) for i, text in enumerate(SENTENCES)])
+    rows = method.eval().encode(batch).detach().double().flatten(0, 1).numpy()
+    expected = metric_learning.sup_con(rows, [i % 3 for i in range(8)] * 2, 0.05, inside=False)
+    assert_allclose(method(batch).total.item(), expected, rtol=1e-4)
 
 
 def test_normalised_rows_are_what_the_objective_sees():

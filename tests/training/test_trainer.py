@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from rich.console import Console
 from safetensors.torch import load_file
 from transformers import TrainerCallback, set_seed
 
@@ -17,10 +19,11 @@ from sentemb.encoder import build_encoder, load
 from sentemb.errors import ModelError
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTSoftmax
+from sentemb.methods.siamese import Siamese
 from sentemb.methods.simcse import SimCSE, train_only_head
 from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.schema import TrainConfig
-from sentemb.training.callbacks import MetricsFile
+from sentemb.training.callbacks import MetricsFile, ProgressDisplay
 from sentemb.training.run_folder import best_of, last_checkpoint
 from sentemb.training.trainer import WEIGHTS, MethodTrainer
 from sentemb.types import Row
@@ -200,3 +203,26 @@ def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
         if state:
             (folder / "trainer_state.json").write_text(state)
     assert last_checkpoint(tmp_path).name == "checkpoint-3"
+
+
+def test_collapsed_embeddings_are_reported_once_during_the_run(folder, tmp_path):
+    encoder = build_encoder(str(folder), "cls")
+    method = Siamese(encoder, objective=lambda views, targets: views.square().mean(), micro_batching=MicroBatching(64))
+    output = io.StringIO()
+    config = TrainConfig(batch_size=8, max_steps=3, learning_rate=1e-3, log_steps=1, schedule="constant")
+    for module in method.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    rows = [Row((SENTENCES[0],))] * 32  # one text only: a point
+    display = ProgressDisplay(Console(file=output, width=200), "simclr")
+    MethodTrainer(
+        method,
+        training_arguments(config, tmp_path, None),
+        rows,
+        max_tokens=12,
+        evaluator=None,
+        best_dir=tmp_path / "encoder",
+        callbacks=[display],
+    ).train()
+    assert output.getvalue().count("the embeddings have collapsed") == 1
+    assert "use an objective with negatives" in output.getvalue()
