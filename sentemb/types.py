@@ -125,6 +125,22 @@ class Method(Protocol):
         """Called after each optimiser step (momentum encoders, queues)."""
 
 
+class TextView(Protocol):
+    """Texts in, as many other texts out: one view of each.
+
+    A pure function: what becomes of a text depends on the text and its seed alone, so that batches, processes and the
+    number of workers change nothing.
+    """
+
+    def __call__(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        """N strings, in the order of the N texts.
+
+        Args:
+            texts: N strings, any Unicode; an empty one stays as it is.
+            seeds: N whole numbers from 0 below 2⁶³; text i draws from its own only.
+        """
+
+
 class Embedder(Protocol):
     """Texts in, vectors out: what evaluation and corpus encoding need of a model."""
 
