@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from sentemb.errors import ConfigError, ModelError, shortened
-from sentemb.types import Tokens
+from sentemb.types import TensorView, Tokens
 
 _WORTH_A_CALL = 512  # padded tokens; measured on two cores, where a call on fewer is slowed by its own overhead
 
@@ -112,6 +112,34 @@ def sentence_embeddings(encoder: SentenceTransformer) -> Callable[[Tensor, Tenso
     return run
 
 
+def viewed_embeddings(encoder: SentenceTransformer, view: TensorView) -> Callable[[Tensor, Tensor], Tensor]:
+    """The encoder as a function of padded ids and mask, seeing texts through a tensor view.
+
+    The view acts on the output of the embedding layer (tokens, positions and segments summed, normalised, dropped
+    out), so that what it zeroes takes all of these with it; tokens that it cuts are masked for attention and pooling.
+
+    Raises:
+        ModelError: the transformer has no embedding layer that could be told from its blocks.
+    """
+    layer = getattr(getattr(encoder[0], "model", None), "embeddings", None)
+    if not isinstance(layer, nn.Module):
+        name = type(getattr(encoder[0], "model", encoder[0])).__name__
+        problem = f"{name} has no embedding layer of its own, which token, span and feature cutoff act on"
+        raise ModelError("views", problem, "Use text views, or an encoder like BERT, RoBERTa, MPNet or DistilBERT")
+    special_ids = torch.tensor(encoder.tokenizer.all_special_ids)
+    config = encoder[0].model.config
+    width = int(getattr(config, "embedding_size", None) or config.hidden_size)
+    run = sentence_embeddings(encoder)
+
+    def viewed(ids: Tensor, mask: Tensor) -> Tensor:
+        special = torch.isin(ids, special_ids.to(ids.device)) | (mask == 0)
+        cut = view(mask.bool(), special, width)
+        with layer.register_forward_hook(lambda _, __, states: cut.out_of(states)):
+            return run(ids, mask if cut.tokens is None else mask * ~cut.tokens)
+
+    return viewed
+
+
 def pad_id_of(encoder: SentenceTransformer) -> int:
     """The id that fills short rows; 0 for tokenizers without a pad token (the mask hides it anyway)."""
     return int(encoder.tokenizer.pad_token_id or 0)
@@ -167,10 +195,18 @@ def _includes_prompt(encoder: SentenceTransformer) -> bool:
 
 
 def embed_columns(encoder: SentenceTransformer, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
-    """(V, B, D) float embeddings of V columns of B tokenised texts, with gradients; columns share micro-batches."""
-    tokens = join_tokens(columns)
-    flat = embed_tokens(sentence_embeddings(encoder), tokens, pad_id_of(encoder), micro_batching)
-    return flat.view(len(columns), len(columns[0]), -1)
+    """(V, B, D) float embeddings of V columns of B tokenised texts, with gradients.
+
+    Columns that are seen under the same tensor view share micro-batches.
+    """
+    embedded: dict[int, Tensor] = {}
+    for view in dict.fromkeys(column.view for column in columns):
+        alike = [c for c, column in enumerate(columns) if column.view == view]
+        tokens = join_tokens([columns[c] for c in alike])
+        run = sentence_embeddings(encoder) if view is None else viewed_embeddings(encoder, view)
+        flat = embed_tokens(run, tokens, pad_id_of(encoder), micro_batching)
+        embedded |= zip(alike, flat.view(len(alike), len(columns[0]), -1), strict=True)
+    return torch.stack([embedded[c] for c in range(len(columns))])
 
 
 def find_device(asked: str) -> str:

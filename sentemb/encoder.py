@@ -21,7 +21,7 @@ from typing import Any, get_args
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
+from sentence_transformers.sentence_transformer.modules import CNN, Pooling, WeightedLayerPooling
 from torch import Tensor, nn
 
 from sentemb import assets
@@ -58,7 +58,7 @@ def build_encoder(name: str, pooling: Pooler = "mean") -> SentenceTransformer:
         )
     transformer = _open(name, lambda path: Transformer(path, model_kwargs={"dtype": torch.float32}))
     encoder = SentenceTransformer(modules=[transformer, *_pooling_modules(transformer, pooling, name)], device="cpu")
-    return _freeze_unused(encoder)
+    return _prepare(encoder)
 
 
 def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = False) -> SentenceTransformer:
@@ -81,7 +81,7 @@ def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = 
         return build_encoder(name)
     opener = lambda path: SentenceTransformer(path, device="cpu", trust_remote_code=trust_remote_code)  # noqa: E731
     encoder = _open(name, opener)
-    return _freeze_unused(encoder.float())
+    return _prepare(encoder.float())
 
 
 def _open(name: str, opener: Callable[[str], Any]) -> Any:
@@ -141,9 +141,11 @@ def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
     return not any(key.endswith(ending) for key in info["missing_keys"])
 
 
-def _freeze_unused(encoder: SentenceTransformer) -> SentenceTransformer:
+def _prepare(encoder: SentenceTransformer) -> SentenceTransformer:
     """No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights)."""
     for module in encoder:
+        if isinstance(module, CNN) and not module._forward_pre_hooks:
+            module.register_forward_pre_hook(_zero_padding)
         if isinstance(module, WeightedLayerPooling):
             module.layer_weights.requires_grad_(False)
         if isinstance(module, Transformer) and getattr(module.model, "pooler", None) is not None:
@@ -191,6 +193,30 @@ def append_tanh_layer(encoder: SentenceTransformer) -> SentenceTransformer:
     """The same encoder followed by a randomly initialised D → D linear layer and tanh (supervised SimCSE keeps it)."""
     width = encoder.get_embedding_dimension()
     return SentenceTransformer(modules=[*encoder, Dense(width, width, activation_function=nn.Tanh())], device="cpu")
+
+
+def insert_convolutions(encoder: SentenceTransformer, channels: int) -> SentenceTransformer:
+    """The same transformer, convolutions 1, 3 and 5 tokens wide, and the mean: IS-BERT's encoder (a stock `CNN`).
+
+    An encoder that has convolutions stays as it is.
+
+    Args:
+        encoder: whose first module is a transformer; its pooling is replaced.
+        channels: of each convolution; the embedding is three times as wide.
+    """
+    if any(isinstance(module, CNN) for module in encoder):
+        return encoder
+    convolutions = CNN(encoder[0].get_embedding_dimension(), out_channels=channels, kernel_sizes=[1, 3, 5])
+    pooling = Pooling(convolutions.get_embedding_dimension(), "mean")
+    return _prepare(SentenceTransformer(modules=[encoder[0], convolutions, pooling], device="cpu"))
+
+
+def _zero_padding(_: nn.Module, inputs: tuple[dict[str, Tensor]]) -> None:
+    """Before a convolution: states of padding become 0, as at the end of a text, else a text's vector depends on the
+    others of its batch. Plain sentence-transformers doesn't do this.
+    """
+    features = inputs[0]
+    features["token_embeddings"] = features["token_embeddings"] * features["attention_mask"][:, :, None]
 
 
 # ------------------------------------------------------------------------------------------------ save

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ class Row(NamedTuple):
     Row types: sentences (text), labelled_sentences (text; target: class number), pairs (anchor, positive),
     triplets (anchor, positive, negative),
     labelled_pairs (text1, text2; target: class number), scored_pairs (text1, text2; target: gold score in [0, 1]).
+
+    `number` is the row's place in the training data, from 0, and `visit` how often it was seen before; the data set
+    that hands it out fills them in.
     """
 
     texts: tuple[str, ...]
     target: float | int | None = None
+    number: int = 0
+    visit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,12 @@ class Tokens:
     Attributes:
         ids: (sum of lengths,) int64, the token ids of all texts end to end, special tokens included.
         lengths: (N,) int64, the number of tokens of each text, each > 0.
+        view: what the encoder cuts from them as it reads them, or None.
     """
 
     ids: Tensor
     lengths: Tensor
+    view: TensorView | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -55,7 +62,7 @@ class Tokens:
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device; lengths stay on the CPU, where batches are planned."""
-        return Tokens(self.ids.to(device, non_blocking=True), self.lengths)
+        return replace(self, ids=self.ids.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +72,12 @@ class Batch:
     Attributes:
         columns: V columns of B tokenised texts; row i of every column belongs to example i.
         targets: (B,) int64 class numbers or float32 gold scores in [0, 1], or None.
+        numbers: (B,) int64, each row's place in the training data, or None for a batch that is of none.
     """
 
     columns: tuple[Tokens, ...]
     targets: Tensor | None = None
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -83,10 +92,39 @@ class Batch:
             raise ValueError("these rows have no label or score; this method needs labelled or scored pairs")
         return self.targets
 
+    def known_numbers(self) -> Tensor:
+        """The row numbers of a batch that must have them.
+
+        Raises:
+            ValueError: the batch has none.
+        """
+        if self.numbers is None:
+            raise ValueError("these rows have no number; this method keeps something of each row of the training data")
+        return self.numbers
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        targets = None if self.targets is None else self.targets.to(device, non_blocking=True)
-        return Batch(tuple(column.to(device) for column in self.columns), targets)
+        moved = (None if each is None else each.to(device, non_blocking=True) for each in (self.targets, self.numbers))
+        return Batch(tuple(column.to(device) for column in self.columns), *moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is taken out of n texts of T tokens at the embedding layer, D wide; True is out.
+
+    Attributes:
+        tokens: (n, T) bool, tokens that are zeroed and that no other token attends to, or None.
+        features: (n, D) bool, columns that are zeroed in every token, or None.
+    """
+
+    tokens: Tensor | None = None
+    features: Tensor | None = None
+
+    def out_of(self, states: Tensor) -> Tensor:
+        """(n, T, D) states with 0 where something is cut."""
+        if self.tokens is not None:
+            states = states.masked_fill(self.tokens[:, :, None], 0.0)
+        return states if self.features is None else states.masked_fill(self.features[:, None, :], 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +159,11 @@ class Method(Protocol):
     def forward(self, batch: Batch) -> LossTerms:
         """`objective(encode(batch), batch)`, plus terms that need a pass of their own (masked LM)."""
 
-    def after_step(self, step: int) -> None:
-        """Called after each optimiser step (momentum encoders, queues)."""
+    def after_step(self, step: int, total_steps: int) -> None:
+        """Called after optimiser step `step` of `total_steps` (momentum encoders)."""
+
+    def before_epoch(self, epoch: int, texts: Sequence[str]) -> None:
+        """Called before epoch `epoch`, from 0, with the first text of every training row (clusters)."""
 
 
 class TextView(Protocol):
@@ -138,6 +179,19 @@ class TextView(Protocol):
         Args:
             texts: N strings, any Unicode; an empty one stays as it is.
             seeds: N whole numbers from 0 below 2⁶³; text i draws from its own only.
+        """
+
+
+class TensorView(Protocol):
+    """What a text loses at the embedding layer; drawn anew at each call from torch's generator, as dropout is."""
+
+    def __call__(self, real: Tensor, special: Tensor, width: int) -> Cut:
+        """What is cut.
+
+        Args:
+            real: (n, T) bool, False at padding.
+            special: (n, T) bool, True at special tokens and padding.
+            width: D of the embedding layer's output.
         """
 
 

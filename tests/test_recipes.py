@@ -13,7 +13,7 @@ import pytest
 from sentemb import assets
 from sentemb.recipe import shipped
 from sentemb.recipe.loader import load_recipe
-from sentemb.recipe.schema import ROW_TYPES, MethodConfig
+from sentemb.recipe.methods import ROW_TYPES, MethodConfig
 
 FILES = shipped.files()
 PAPER = [name for name in FILES if name.split("/")[0] in ("simcse", "sbert")]

@@ -97,7 +97,8 @@ def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) 
     from sentemb.data.rows import read_rows
     from sentemb.recipe.build import build_first_encoder, build_method
     from sentemb.recipe.loader import load_recipe
-    from sentemb.training.collate import Collator
+    from sentemb.recipe.build_views import build_views
+    from sentemb.training.collate import Collator, RowDataset
 
     prepared: dict[str, Any] = {}
     for name in recipes:
@@ -109,9 +110,11 @@ def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) 
             limit=32 * steps, data_dir=data,
         )  # fmt: skip
         torch.manual_seed(0)
-        method = build_method(stage, build_first_encoder(recipe.encoder), recipe.encoder.name).train()
-        collate = Collator(method.encoder, recipe.encoder.max_tokens)
-        batches = [collate(rows[i : i + 32]) for i in range(0, len(rows), 32)]
+        method = build_method(stage, build_first_encoder(recipe.encoder), recipe.encoder.name, len(rows)).train()
+        method.before_epoch(0, [row.texts[0] for row in rows])
+        collate = Collator(method.encoder, recipe.encoder.max_tokens, build_views(stage.views))
+        data_set = RowDataset(rows)
+        batches = [collate([data_set[j] for j in range(i, i + 32)]) for i in range(0, len(rows), 32)]
         optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=5e-5)
         prepared[name] = (method, batches, optimizer)
     seconds: dict[str, list[float]] = {name: [] for name in recipes}

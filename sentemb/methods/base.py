@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from sentemb.embedding import MicroBatching, embed_columns
-from sentemb.types import Batch, LossTerms
+from sentemb.types import Batch, LossTerms, Tokens
 
 
 class TrainingMethod(nn.Module, ABC):
@@ -36,5 +37,13 @@ class TrainingMethod(nn.Module, ABC):
         """The loss of a batch."""
         return self.objective(self.encode(batch), batch)
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int, total_steps: int) -> None:
         """Nothing to do after an optimiser step, unless a method says otherwise."""
+
+    def before_epoch(self, epoch: int, texts: Sequence[str]) -> None:
+        """Nothing to do before an epoch, unless a method says otherwise."""
+
+
+def two_views(batch: Batch) -> tuple[Tokens, ...]:
+    """The columns of a batch; a lone one twice, for it is seen under two dropout masks (Gao et al. 2021, Eq. 4)."""
+    return batch.columns * 2 if len(batch.columns) == 1 else batch.columns

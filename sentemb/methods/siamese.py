@@ -17,18 +17,12 @@ from torch.nn.functional import normalize
 from sentemb.embedding import MicroBatching, embed_columns
 from sentemb.functional.collapse import spread
 from sentemb.functional.gather import gather_rows
-from sentemb.methods.base import TrainingMethod
+from sentemb.methods.base import TrainingMethod, two_views
 from sentemb.objectives.matryoshka import matryoshka
 from sentemb.types import Batch, LossTerms
 
 ViewsObjective = Callable[[Tensor, Tensor | None], Tensor]
 """(V, N, D) embeddings of all processes, and their (N,) targets or None → () loss."""
-
-
-def projection_head(width: int, hidden: int, out: int, *, batch_norm: bool) -> nn.Module:
-    """Linear, ReLU, linear: SimCLR's head (Chen et al. 2020); optionally with batch norm before the ReLU."""
-    middle = [nn.BatchNorm1d(hidden)] if batch_norm else []
-    return nn.Sequential(nn.Linear(width, hidden, bias=not batch_norm), *middle, nn.ReLU(), nn.Linear(hidden, out))
 
 
 class Siamese(TrainingMethod):
@@ -59,9 +53,8 @@ class Siamese(TrainingMethod):
         self.normalised, self.dims = normalised, dims
 
     def encode(self, batch: Batch) -> Tensor:
-        """(2, B, D): a lone column is encoded twice, with other dropout masks."""
-        columns = batch.columns * 2 if len(batch.columns) == 1 else batch.columns
-        return embed_columns(self.encoder, columns, self.micro_batching)
+        """(V, B, D): a lone column is encoded twice, with other dropout masks."""
+        return embed_columns(self.encoder, two_views(batch), self.micro_batching)
 
     def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
         """The loss of the rows of all processes; `spread` near 0 in the log is a collapsed space."""
@@ -76,7 +69,7 @@ class Siamese(TrainingMethod):
             loss = matryoshka(lambda prefix: self.on_views(prefix, targets), views, dims=self.dims)
         return LossTerms(loss, {"spread": spread(embeddings[0])})
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int, total_steps: int) -> None:
         """Holds learnt scales in their range."""
         hold = getattr(self.on_views, "hold_in_range", None)
         if hold is not None:

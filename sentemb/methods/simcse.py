@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from sentemb.embedding import MicroBatching, embed_columns
 from sentemb.functional.gather import gather_rows
-from sentemb.methods.base import TrainingMethod
+from sentemb.methods.base import TrainingMethod, two_views
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.objectives.info_nce import info_nce
-from sentemb.types import Batch, LossTerms, Tokens
+from sentemb.types import Batch, LossTerms
 
 
 def train_only_head(encoder: SentenceTransformer) -> nn.Module:
@@ -57,7 +57,7 @@ class SimCSE(TrainingMethod):
 
     def encode(self, batch: Batch) -> Tensor:
         """(V, B, D): V = 2 for sentences (each encoded twice, with other dropout masks) and pairs, 3 for triplets."""
-        return embed_columns(self.encoder, _views(batch), self.micro_batching)
+        return embed_columns(self.encoder, two_views(batch), self.micro_batching)
 
     def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
         """Mean InfoNCE over the anchors, negatives from all processes."""
@@ -78,9 +78,5 @@ class SimCSE(TrainingMethod):
         terms = self.objective(self.encode(batch), batch)
         if self.masked_lm is None:
             return terms
-        masked_lm = self.masked_lm(_views(batch), self.micro_batching)
+        masked_lm = self.masked_lm(two_views(batch), self.micro_batching)
         return LossTerms(terms.total + self.masked_lm.weight * masked_lm, {**terms.parts, "masked_lm": masked_lm})
-
-
-def _views(batch: Batch) -> tuple[Tokens, ...]:
-    return batch.columns * 2 if len(batch.columns) == 1 else batch.columns

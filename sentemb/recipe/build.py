@@ -5,26 +5,27 @@ from __future__ import annotations
 from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching
-from sentemb.encoder import append_tanh_layer, build_encoder, load
+from sentemb.encoder import append_tanh_layer, build_encoder, insert_convolutions, load
 from sentemb.errors import ConfigError
 from sentemb.methods.base import TrainingMethod
+from sentemb.methods.cutoff import CutoffSoftmax
+from sentemb.methods.gist import GIST
+from sentemb.methods.heads import projection_head
+from sentemb.methods.is_bert import ISBERT
 from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet
 from sentemb.methods.sentence_transformers_loss import SentenceTransformersLoss
-from sentemb.methods.siamese import Siamese, projection_head
+from sentemb.methods.siamese import Siamese
 from sentemb.methods.simcse import SimCSE, train_only_head
+from sentemb.objectives.cutoff_consistency import jensen_shannon_consistency, reversed_consistency
+from sentemb.recipe import methods as m
+from sentemb.recipe import schemes
 from sentemb.recipe.build_objective import build_objective
-from sentemb.recipe.schema import (
-    EncoderConfig,
-    SBERTRegressionConfig,
-    SBERTSoftmaxConfig,
-    SBERTTripletConfig,
-    SentenceTransformersConfig,
-    SiameseConfig,
-    SimCSEConfig,
-    Stage,
-    SupervisedSimCSEConfig,
-)
+from sentemb.recipe.build_scheme import build_scheme
+from sentemb.recipe.build_views import build_tensor_view
+from sentemb.recipe.schema import EncoderConfig, Stage
+
+_CONSISTENCY = {"jensen_shannon": jensen_shannon_consistency, "reversed": reversed_consistency}
 
 
 def build_first_encoder(config: EncoderConfig) -> SentenceTransformer:
@@ -32,32 +33,42 @@ def build_first_encoder(config: EncoderConfig) -> SentenceTransformer:
     return load(config.name) if config.pooling is None else build_encoder(config.name, config.pooling)
 
 
-def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str) -> TrainingMethod:
+def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str, n_rows: int) -> TrainingMethod:
     """The stage's method around `encoder`.
 
     Args:
         stage: a stage of a validated recipe.
-        encoder: what is trained; a `kept` head is appended to it.
+        encoder: what is trained; a `kept` head or IS-BERT's convolutions are added to it.
         checkpoint: the name the recipe's encoder was made from (a masked-LM head is read from there).
+        n_rows: training rows, for what keeps something of each.
     """
     cut = MicroBatching(stage.train.micro_batch_tokens, stage.train.gradient_cache)
     match stage.method:
-        case SimCSEConfig() | SupervisedSimCSEConfig():
+        case m.SimCSEConfig() | m.SupervisedSimCSEConfig():
             return _simcse(stage.method, encoder, checkpoint, cut)
-        case SBERTSoftmaxConfig(concatenation=mode):
+        case m.SBERTSoftmaxConfig(concatenation=mode):
             labels = stage.data.label_names
             return SBERTSoftmax(encoder, n_labels=len(labels), concatenation=mode, micro_batching=cut)
-        case SBERTRegressionConfig():
+        case m.SBERTRegressionConfig():
             return SBERTRegression(encoder, cut)
-        case SBERTTripletConfig(margin=margin):
+        case m.SBERTTripletConfig(margin=margin):
             return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
-        case SiameseConfig():
+        case m.SiameseConfig():
             return _siamese(stage.method, encoder, cut)
-        case SentenceTransformersConfig(loss=loss, arguments=arguments):
+        case m.GISTConfig(guide=guide, temperature=temperature):
+            return GIST(encoder, guide=load(guide), temperature=temperature, micro_batching=cut)
+        case m.CutoffSoftmaxConfig():
+            return _cutoff(stage.method, encoder, len(stage.data.label_names), cut)
+        case m.SentenceTransformersConfig(loss=loss, arguments=arguments):
             return SentenceTransformersLoss(encoder, loss=loss, arguments=arguments, micro_batching=cut)
+        case schemes.ISBERTConfig(channels=channels):
+            return ISBERT(insert_convolutions(encoder, channels), cut)
+        case _:
+            n_views = len(stage.views) if stage.views else 2
+            return build_scheme(stage.method, encoder, n_rows=n_rows, n_views=n_views, seed=stage.train.seed, cut=cut)
 
 
-def _siamese(config: SiameseConfig, encoder: SentenceTransformer, cut: MicroBatching) -> Siamese:
+def _siamese(config: m.SiameseConfig, encoder: SentenceTransformer, cut: MicroBatching) -> Siamese:
     head, width = config.projection, encoder.get_embedding_dimension()
     seen = head.out if head else width
     if config.matryoshka and max(config.matryoshka) > seen:
@@ -75,7 +86,7 @@ def _siamese(config: SiameseConfig, encoder: SentenceTransformer, cut: MicroBatc
 
 
 def _simcse(
-    config: SimCSEConfig | SupervisedSimCSEConfig, encoder: SentenceTransformer, checkpoint: str, cut: MicroBatching
+    config: m.SimCSEConfig | m.SupervisedSimCSEConfig, encoder: SentenceTransformer, checkpoint: str, cut: MicroBatching
 ) -> SimCSE:
     if config.head == "kept":
         encoder = append_tanh_layer(encoder)
@@ -84,7 +95,23 @@ def _simcse(
         encoder,
         temperature=config.temperature,
         head=train_only_head(encoder) if config.head == "train_only" else None,
-        hard_negative_weight=config.hard_negative_weight if isinstance(config, SupervisedSimCSEConfig) else 1.0,
+        hard_negative_weight=config.hard_negative_weight if isinstance(config, m.SupervisedSimCSEConfig) else 1.0,
         masked_lm=MaskedLMTerm(encoder, checkpoint, weight=mlm.weight, mask_rate=mlm.mask_rate) if mlm else None,
+        micro_batching=cut,
+    )
+
+
+def _cutoff(
+    config: m.CutoffSoftmaxConfig, encoder: SentenceTransformer, n_labels: int, cut: MicroBatching
+) -> CutoffSoftmax:
+    return CutoffSoftmax(
+        encoder,
+        n_labels=n_labels,
+        concatenation=config.concatenation,
+        view=build_tensor_view(config.view),
+        n_views=config.n_views,
+        cut_weight=config.cut_weight,
+        consistency=_CONSISTENCY[config.consistency],
+        consistency_weight=config.consistency_weight,
         micro_batching=cut,
     )

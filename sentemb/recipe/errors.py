@@ -104,7 +104,8 @@ def _unknown_kind(path: KeyPath, document: Document) -> Finding:
     known = accepted.kinds(accepted.at(path, document.value))
     block = _value(path, document)
     remedy = f"Give one of: {', '.join(known)}"
-    noun = f"{'an' if path[-1] == 'objective' else 'a'} {path[-1]}"
+    block_name = "view" if isinstance(path[-1], int) else path[-1]
+    noun = f"{'an' if block_name == 'objective' else 'a'} {block_name}"
     path = (*path, "kind")
     if "kind" not in block:
         return Finding(document.place(path), path, "missing", remedy)

@@ -22,10 +22,12 @@ from sentemb.evaluation.scores import Scores
 from sentemb.evaluation.suite import score_encoders
 from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.build import build_first_encoder, build_method
+from sentemb.recipe.build_views import build_views
 from sentemb.recipe.loader import LoadedRecipe, resolved_yaml
 from sentemb.recipe.schema import Stage
 from sentemb.saving import write_json, writing
 from sentemb.training.callbacks import MetricsFile, ProgressDisplay
+from sentemb.training.collate import Collator
 from sentemb.training.run_folder import RunFolder, best_of, last_checkpoint
 from sentemb.training.trainer import MethodTrainer
 from sentemb.types import Row
@@ -127,7 +129,7 @@ def _train_stage(
     evaluator = STSDevEvaluator(dev, data_dir) if dev else None
     metric = evaluator.metric if evaluator else None
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    method = build_method(stage, encoder, loaded.recipe.encoder.name)
+    method = build_method(stage, encoder, loaded.recipe.encoder.name, len(rows))
     display = ProgressDisplay(console, stage.name)
     metrics_file = folder / "metrics.jsonl"
     with writing(folder):
@@ -136,7 +138,9 @@ def _train_stage(
             method,
             training_arguments(stage.train, folder, metric),
             rows,
-            max_tokens=loaded.recipe.encoder.max_tokens,
+            collator=Collator(
+                method.encoder, loaded.recipe.encoder.max_tokens, build_views(stage.views), stage.train.seed
+            ),
             evaluator=evaluator,
             best_dir=folder / "encoder",
             early_stopping=stage.train.early_stopping,

@@ -5,12 +5,14 @@ A default is written once, here; a YAML file holds the differences and the paper
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sentemb.recipe.config import Config
-from sentemb.recipe.objectives import ON_CLASSES, ON_SCORED_PAIRS, ObjectiveConfig
+from sentemb.recipe.methods import MethodConfig, described, row_types, view_range
+from sentemb.recipe.schemes import MoCoConfig
+from sentemb.recipe.views import TENSOR_VIEWS, ViewConfig
 from sentemb.types import Pooler, RowType
 
 
@@ -25,130 +27,6 @@ class EncoderConfig(Config):
     max_tokens: Annotated[int, Field(ge=3)] | None = None
     """Longer training texts are cut to this many tokens, [CLS] and [SEP] included; evaluation never cuts shorter than
     the checkpoint allows. None: what the checkpoint allows."""
-
-
-# ------------------------------------------------------------------------------------------------ methods
-class MaskedLMTerm(Config):
-    """SimCSE's auxiliary term: masked language modelling on masked copies of the texts, in a pass of its own."""
-
-    weight: PositiveFloat = 0.1
-    """λ in total = contrastive + λ · masked LM (Gao et al. 2021, section 3; appendix A: 0.1)."""
-    mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the tokens to predict; of these 80 % become [MASK], 10 % a random token, 10 % stay."""
-
-
-class SimCSEConfig(Config):
-    """Unsupervised SimCSE (Gao et al. 2021, Eq. 4): two dropout passes of a sentence are its positive pair."""
-
-    kind: Literal["simcse"]
-    temperature: PositiveFloat = 0.05
-    """τ in exp(cos/τ)."""
-    head: Literal["none", "train_only", "kept"] = "train_only"
-    """The D → D tanh layer on top: none, used in training and dropped at test (the paper's choice), or kept."""
-    mlm: MaskedLMTerm | None = None
-
-
-class SupervisedSimCSEConfig(Config):
-    """Supervised SimCSE (Gao et al. 2021, Eq. 5): entailment as positive, contradiction as hard negative."""
-
-    kind: Literal["simcse_supervised"]
-    temperature: PositiveFloat = 0.05
-    """τ in exp(cos/τ)."""
-    hard_negative_weight: PositiveFloat = 1.0
-    """α, the weight of the anchor's own hard negative in the denominator (Eq. 8)."""
-    head: Literal["none", "train_only", "kept"] = "kept"
-    """As in unsupervised SimCSE; the paper keeps it at test here."""
-    mlm: MaskedLMTerm | None = None
-
-
-class SBERTSoftmaxConfig(Config):
-    """SBERT's classification objective (Reimers & Gurevych 2019, section 3): softmax(W [u; v; |u − v|])."""
-
-    kind: Literal["sbert_softmax"]
-    concatenation: Literal["u,v", "|u-v|", "u*v", "|u-v|,u*v", "u,v,u*v", "u,v,|u-v|", "u,v,|u-v|,u*v"] = "u,v,|u-v|"
-    """What the classifier sees of a pair (the paper's Table 6)."""
-
-
-class SBERTRegressionConfig(Config):
-    """SBERT's regression objective: mean squared error of cos(u, v) and the gold score in [0, 1]."""
-
-    kind: Literal["sbert_regression"]
-
-
-class SBERTTripletConfig(Config):
-    """SBERT's triplet objective: max(0, ‖a − p‖ − ‖a − n‖ + margin), Euclidean, not squared."""
-
-    kind: Literal["sbert_triplet"]
-    margin: PositiveFloat = 1.0
-    """ε; the paper's 1, not the 5 of sentence-transformers."""
-
-
-class ProjectionConfig(Config):
-    """A projection head: linear, (batch normalisation,) ReLU, linear; in training only, as in SimCLR."""
-
-    hidden: PositiveInt = 384
-    """Width of the layer between."""
-    out: PositiveInt = 128
-    """Width of what the objective sees."""
-    batch_norm: bool = False
-    """Barlow Twins' head has it."""
-
-
-class SiameseConfig(Config):
-    """One encoder, two dropout views of a sentence (or the texts of a pair), and any objective on their embeddings."""
-
-    kind: Literal["siamese"]
-    objective: ObjectiveConfig
-    projection: ProjectionConfig | None = None
-    """The head on top in training; null: the embeddings themselves."""
-    normalised: bool = False
-    """L2-normalise before the objective; for objectives on distances, whose margins are then comparable."""
-    matryoshka: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
-    """Widths of prefixes on each of which the objective is taken as well (Kusupati et al. 2022)."""
-
-
-class SentenceTransformersConfig(Config):
-    """Any loss of sentence-transformers, by its class name and arguments."""
-
-    kind: Literal["sentence_transformers"]
-    loss: str = Field(min_length=1)
-    """`MultipleNegativesRankingLoss`, `CoSENTLoss`, `BatchHardTripletLoss`, …"""
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    """The class's arguments without `model`; a function by its name (`util.dot_score`), a guide by its model name, an
-    inner loss as {name, arguments}."""
-
-
-MethodConfig = Annotated[
-    SimCSEConfig
-    | SupervisedSimCSEConfig
-    | SBERTSoftmaxConfig
-    | SBERTRegressionConfig
-    | SBERTTripletConfig
-    | SiameseConfig
-    | SentenceTransformersConfig,
-    Field(discriminator="kind"),
-]
-
-ROW_TYPES: dict[str, tuple[RowType, ...]] = {
-    "simcse": ("sentences",),
-    "simcse_supervised": ("triplets", "pairs"),
-    "sbert_softmax": ("labelled_pairs",),
-    "sbert_regression": ("scored_pairs",),
-    "sbert_triplet": ("triplets",),
-    "siamese": ("sentences", "pairs", "labelled_sentences", "scored_pairs"),
-    "sentence_transformers": ("pairs", "sentences", "labelled_sentences", "triplets", "labelled_pairs", "scored_pairs"),
-}
-"""The row types each method takes, its default first."""
-
-
-def row_types(method: MethodConfig) -> tuple[RowType, ...]:
-    """The row types that a method takes with its objective, its default first."""
-    if isinstance(method, SiameseConfig):
-        if method.objective.kind in ON_SCORED_PAIRS:
-            return ("scored_pairs",)
-        on_classes: tuple[RowType, ...] = ("labelled_sentences",) if method.objective.kind in ON_CLASSES else ()
-        return ("sentences", "pairs", *on_classes)
-    return ROW_TYPES[method.kind]
 
 
 # ------------------------------------------------------------------------------------------------ data, training
@@ -213,6 +91,9 @@ class EvaluationConfig(Config):
     """Scored before training and after it, into scores.json; null: not at all."""
 
 
+Views = Annotated[tuple[tuple[ViewConfig, ...], ...], Field(min_length=1)]
+
+
 class Stage(Config):
     """One stage of training."""
 
@@ -220,11 +101,16 @@ class Stage(Config):
     """Names the stage's folder in the run folder."""
     method: MethodConfig
     data: DataConfig
+    views: Views | None = None
+    """How the columns of a batch are seen: one list of views for each column, in the order they act; an empty list is
+    the text under dropout. Of rows with one text as many columns are made. null: every column as it is."""
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def _rows_fit_the_method(self) -> Self:
+    def _fits_together(self) -> Self:
         _check_rows(self.method, self.data)
+        _check_views(self.method, self.data, self.views)
+        _check_queue(self.method, self.train)
         return self
 
     @property
@@ -240,6 +126,8 @@ class Recipe(Config):
     encoder: EncoderConfig = EncoderConfig()
     method: MethodConfig | None = None
     data: DataConfig | None = None
+    views: Views | None = None
+    """As in a stage."""
     train: TrainConfig | None = None
     stages: tuple[Stage, ...] | None = Field(default=None, min_length=1)
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -247,8 +135,8 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _one_stage_or_a_list(self) -> Self:
         if self.stages is not None:
-            if self.method is not None or self.data is not None or self.train is not None:
-                raise ValueError("give either stages, or method with data and train, not both")
+            if any(block is not None for block in (self.method, self.data, self.views, self.train)):
+                raise ValueError("give either stages, or method with data, views and train, not both")
             names = [stage.name for stage in self.stages]
             if len(set(names)) < len(names):
                 raise ValueError("two stages have the same name; give each its own")
@@ -257,6 +145,8 @@ class Recipe(Config):
             raise ValueError(f"{missing} missing; a recipe needs method and data, or stages")
         else:
             _check_rows(self.method, self.data)
+            _check_views(self.method, self.data, self.views)
+            _check_queue(self.method, self.train or TrainConfig())
         return self
 
     def all_stages(self) -> tuple[Stage, ...]:
@@ -266,11 +156,29 @@ class Recipe(Config):
         if self.method is None or self.data is None:
             raise ValueError("a recipe without stages has a method and data")  # validation saw to it
         train = self.train or TrainConfig()
-        return (Stage(name=self.method.kind, method=self.method, data=self.data, train=train),)
+        return (Stage(name=self.method.kind, method=self.method, data=self.data, views=self.views, train=train),)
 
 
 def _check_rows(method: MethodConfig, data: DataConfig) -> None:
     accepted = row_types(method)
     if data.rows is not None and data.rows not in accepted:
-        kind = f"{method.kind} with {method.objective.kind}" if isinstance(method, SiameseConfig) else method.kind
-        raise ValueError(f"data.rows is {data.rows}, but method {kind} takes {' or '.join(accepted)}")
+        raise ValueError(f"data.rows is {data.rows}, but method {described(method)} takes {' or '.join(accepted)}")
+
+
+def _check_views(method: MethodConfig, data: DataConfig, views: Views | None) -> None:
+    if views is None:
+        return
+    row_type = data.rows or row_types(method)[0]
+    least, most = view_range(method, row_type)
+    if len(views) < least or (most is not None and len(views) > most):
+        accepted = str(least) if most == least else f"{least} or more"
+        raise ValueError(f"views has {len(views)} lists, but {described(method)} on {row_type} takes {accepted}")
+    for column in views:
+        kinds = [view.kind for view in column]
+        if any(kind in TENSOR_VIEWS for kind in kinds[:-1]):
+            raise ValueError(f"views: {kinds}: a cutoff acts on the embedding layer, so it is the last of its list")
+
+
+def _check_queue(method: MethodConfig, train: TrainConfig) -> None:
+    if isinstance(method, MoCoConfig) and method.queue_size < train.batch_size:
+        raise ValueError(f"method.queue_size is {method.queue_size}, fewer keys than the {train.batch_size} of a batch")

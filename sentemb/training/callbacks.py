@@ -12,20 +12,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from transformers import TrainerCallback
 
+from sentemb.training.collate import RowDataset
+
 COLLAPSED = 0.05
 """A `spread` (see `sentemb.functional.collapse`) below this is a mean cosine above 0.997: a space without content."""
 _QUIET = ("epoch", "grad_norm", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
 class EveryStep(TrainerCallback):  # type: ignore[misc]  # transformers is seen as Any
-    """Calls the method's `after_step`; logs and looks at the dev score at the last step whatever the intervals say."""
+    """Calls what a method does beside its loss; logs and evaluates at the last step whatever the intervals say.
 
-    def __init__(self, method: nn.Module) -> None:
-        self.method = method
+    Args:
+        method: an `nn.Module` that satisfies `sentemb.types.Method`.
+        data: the training rows, told which epoch it is.
+    """
+
+    def __init__(self, method: nn.Module, data: RowDataset) -> None:
+        self.method: Any = method
+        self.data = data
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the first batch is read, also of an epoch that is taken up in its middle."""
+        self.data.epoch = int((state.epoch or 0) + 1e-6)
+        self.method.before_epoch(self.data.epoch, self.data.first_texts())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """After the optimiser's step."""
-        self.method.after_step(state.global_step)  # type: ignore[operator]
+        self.method.after_step(state.global_step, state.max_steps)
         if state.global_step >= state.max_steps:
             control.should_log = True
             control.should_evaluate = args.eval_strategy != "no"

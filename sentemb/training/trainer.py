@@ -39,7 +39,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         method: an `nn.Module` that satisfies `sentemb.types.Method`.
         arguments: as `recipe.arguments.training_arguments` makes them.
         rows: the training rows.
-        max_tokens: training texts are cut to this many tokens; None: at the encoder's own limit.
+        collator: makes batches of them.
         evaluator: dev scores of an encoder, or None.
         best_dir: where the best encoder (without an evaluator, the last) is saved.
         early_stopping: evaluations without a better score before training stops, or None.
@@ -52,7 +52,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         arguments: TrainingArguments,
         rows: Sequence[Row],
         *,
-        max_tokens: int | None,
+        collator: Collator,
         evaluator: Evaluator | None,
         best_dir: Path,
         early_stopping: int | None = None,
@@ -60,14 +60,15 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
     ) -> None:
         self.evaluator, self.best_dir = evaluator, best_dir
         self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
+        data = RowDataset(rows)
         extra = [EarlyStoppingCallback(early_stopping)] if early_stopping and evaluator else []
         super().__init__(
             model=method,
             args=arguments,
-            train_dataset=RowDataset(rows),
+            train_dataset=data,
             eval_dataset=[],
-            data_collator=Collator(method.encoder, max_tokens),
-            callbacks=[EveryStep(method), *extra, *callbacks],
+            data_collator=collator,
+            callbacks=[EveryStep(method, data), *extra, *callbacks],
         )
         for default in ("ProgressCallback", "PrinterCallback"):
             self.callback_handler.callbacks = [

@@ -75,7 +75,7 @@ def train(method, batch, steps=60, zeroed=False):
         (terms.total * 0 if zeroed else terms.total).backward()
         optimizer.step()
         optimizer.zero_grad()
-        method.after_step(step)
+        method.after_step(step + 1, steps)
     return before, measured()
 
 

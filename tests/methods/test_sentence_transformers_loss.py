@@ -211,7 +211,7 @@ def test_a_run_cut_short_and_resumed_is_bit_equal(guide, tmp_path):
             method,
             training_arguments(config, output, "score"),
             CLASSED * 2,
-            max_tokens=12,
+            collator=Collator(method.encoder, 12),
             evaluator=dev,
             best_dir=output / "encoder",
             callbacks=callbacks,

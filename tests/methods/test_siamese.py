@@ -45,7 +45,7 @@ def make(name):
     if stage.method.matryoshka:
         method = stage.method.model_copy(update={"matryoshka": (8, 16, 32)})
         stage = stage.model_copy(update={"method": method})
-    method = build_method(stage, tiny_encoder(), "bundled:mini")
+    method = build_method(stage, tiny_encoder(), "bundled:mini", 8)
     rows = SCORED_ROWS if stage.row_type == "scored_pairs" else SENTENCE_ROWS
     return method, Collator(method.encoder)(rows)
 
@@ -156,7 +156,7 @@ class TestLearntParts:
         assert_allclose(objective(views, None).item(), (there + back).item() / 2, rtol=1e-5)
         method = Siamese(tiny_encoder(), objective=objective, micro_batching=MicroBatching())
         objective.log_scale.data.fill_(9.0)
-        method.after_step(1)
+        method.after_step(1, 1)
         assert_allclose(objective.log_scale.item(), math.log(100), rtol=1e-6)
 
     def test_nce_is_the_paper_s_with_the_other_rows_as_noise(self):
@@ -204,7 +204,7 @@ class TestRefusals:
     def test_a_prefix_wider_than_the_embeddings(self):
         stage = recipe(objective={"kind": "info_nce"}, matryoshka=[16, 64]).all_stages()[0]
         with pytest.raises(ConfigError, match=r"method\.matryoshka: 64 is wider than the 32"):
-            build_method(stage, tiny_encoder(), "bundled:mini")
+            build_method(stage, tiny_encoder(), "bundled:mini", 8)
 
     def test_temperature_not_above_0(self):
         with pytest.raises(ValidationError, match="greater than 0"):

@@ -24,6 +24,7 @@ from sentemb.methods.simcse import SimCSE, train_only_head
 from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.schema import TrainConfig
 from sentemb.training.callbacks import MetricsFile, ProgressDisplay
+from sentemb.training.collate import Collator
 from sentemb.training.run_folder import best_of, last_checkpoint
 from sentemb.training.trainer import WEIGHTS, MethodTrainer
 from sentemb.types import Row
@@ -80,7 +81,7 @@ def trainer(folder, output: Path, kind="simcse", *, callbacks=(), dev=None, **se
         method,
         training_arguments(config, output, "score"),
         rows,
-        max_tokens=12,
+        collator=Collator(method.encoder, 12),
         evaluator=dev or Dev(),
         best_dir=output / "encoder",
         early_stopping=config.early_stopping,
@@ -219,7 +220,7 @@ def test_collapsed_embeddings_are_reported_once_during_the_run(folder, tmp_path)
         method,
         training_arguments(config, tmp_path, None),
         rows,
-        max_tokens=12,
+        collator=Collator(method.encoder, 12),
         evaluator=None,
         best_dir=tmp_path / "encoder",
         callbacks=[display],
