@@ -135,13 +135,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--work", type=Path, required=True, help="where what was measured goes")
     parser.add_argument("--output", type=Path, help="the Markdown file; without it, only train")
+    parser.add_argument("--recipes", nargs="+", metavar="NAME", help="only these; without it, all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in recipe_names())]
+    jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in args.recipes or recipe_names())]
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(partial(run, work=args.work, data=args.data, threads=threads), jobs))
 
 

@@ -37,7 +37,7 @@ class DeepCluster(TrainingMethod):
         n_components: dimensions that PCA keeps; no more than the embeddings have are kept.
         n_iterations: of k-means.
         classifier_learning_rate: of the classifier's SGD.
-        seed: of k-means; each epoch has a seed of its own.
+        seed: of k-means and of the classifier's first weights; each epoch has a seed of its own.
         micro_batching: how a batch is cut for the encoder.
 
     Raises:
@@ -84,7 +84,9 @@ class DeepCluster(TrainingMethod):
             dist.broadcast(found, src=0)
         self.assignments.copy_(found)
         self.clustered_epoch.fill_(epoch)
-        self.weight, self.bias = torch.randn_like(self.weight) * 0.01, torch.zeros_like(self.bias)
+        generator = torch.Generator().manual_seed(self.seed + epoch)  # its own: resuming at an epoch's start draws again
+        weight = 0.01 * torch.randn(self.weight.shape, generator=generator)
+        self.weight, self.bias = weight.to(self.weight.device), torch.zeros_like(self.bias)
 
     def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
         """Mean over the batch of w_i · cross-entropy, w_i = n / (non-empty clusters · size of i's cluster)."""

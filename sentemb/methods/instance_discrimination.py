@@ -1,19 +1,22 @@
 """Instance discrimination with a memory bank (Wu et al. 2018, arXiv 1805.01978): each text is a class of its own.
 
 The bank keeps one vector for each training row: memory grows with the data, 128 floats a row at the paper's width. A
-text is seen once a step, under one dropout mask; its second view is what the bank remembers of it.
+text is seen once a step, under one dropout mask; its second view is what the bank remembers of it. Differs from the
+authors' code: the bank starts from what the encoder says of all rows before training, not from random vectors, with
+which the whole first epoch would have no positive to learn from.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from sentemb.embedding import MicroBatching
+from sentemb.embedding import MicroBatching, embed
 from sentemb.functional.collapse import spread
 from sentemb.functional.gather import gather_rows
 from sentemb.methods.base import TrainingMethod
@@ -37,6 +40,7 @@ class InstanceDiscrimination(TrainingMethod):
     """
 
     bank: Tensor
+    is_filled: Tensor
     log_normaliser: Tensor
     is_estimated: Tensor
 
@@ -56,12 +60,23 @@ class InstanceDiscrimination(TrainingMethod):
         super().__init__(encoder, micro_batching)
         self.head, self.n_noise, self.temperature = head, n_noise, temperature
         self.bank_momentum, self.proximal_weight = bank_momentum, proximal_weight
-        self.register_buffer("bank", normalize(torch.randn(n_rows, out), dim=-1))
+        self.register_buffer("bank", torch.zeros(n_rows, out))
+        self.register_buffer("is_filled", torch.tensor(False))
         self.register_buffer("log_normaliser", torch.tensor(math.log(n_rows)))
         self.register_buffer("is_estimated", torch.tensor(False))
 
+    @torch.no_grad()
+    def before_epoch(self, epoch: int, texts: Sequence[str]) -> None:
+        """Fills the bank before the first step of all, without dropout."""
+        if not self.is_filled:
+            vectors = torch.tensor(embed(self.encoder, texts), device=self.bank.device)
+            self.bank.copy_(normalize(self.head(vectors), dim=-1))
+            self.is_filled.fill_(True)
+
     def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
         """Mean NCE plus λ times the proximal term, on noise drawn from torch's generator; the bank is not changed."""
+        if not self.is_filled:
+            raise ValueError("the bank is empty yet: before_epoch fills it")
         features, own = self._project(embeddings), self.bank[batch.known_numbers()]
         nce = memory_bank_nce(
             features,

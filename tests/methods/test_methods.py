@@ -18,11 +18,10 @@ from sentemb.methods.simcse import SimCSE, train_only_head
 from sentemb.training.collate import Collator
 from sentemb.types import Batch, LossTerms, Method, Row
 from tests import oracles
+from tests.methods.shipped import NEGATIVES, SHIFTED
 from tests.tiny import SENTENCES, save_tiny, tiny_encoder
 
 CUT = MicroBatching(64)
-SHIFTED = SENTENCES[3:] + SENTENCES[:3]
-NEGATIVES = [" ".join(reversed(s.lower().strip(".").split())) + " not" for s in SENTENCES]
 
 
 def simcse(encoder):

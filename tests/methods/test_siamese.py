@@ -29,25 +29,17 @@ from sentemb.recipe.schema import Recipe
 from sentemb.training.collate import Collator
 from sentemb.types import Batch, Method, Row, Tokens
 from tests import oracles
-from tests.methods.test_methods import SHIFTED, train
+from tests.methods.shipped import shipped_method
+from tests.methods.test_methods import train
 from tests.oracles import metric_learning, two_views
 from tests.tiny import SENTENCES, tiny_encoder
 
 NAMES = [name for name in shipped.files() if name.startswith("objectives/")]
-SENTENCE_ROWS = [Row((text,)) for text in SENTENCES]
-SCORED_ROWS = [Row(pair, i / 7) for i, pair in enumerate(zip(SENTENCES, SHIFTED, strict=True))]
 
 
 def make(name):
     """The method of a shipped recipe around the tiny encoder, and a batch of eight rows."""
-    torch.manual_seed(0)
-    stage = load_recipe(name).recipe.all_stages()[0]
-    if stage.method.matryoshka:
-        method = stage.method.model_copy(update={"matryoshka": (8, 16, 32)})
-        stage = stage.model_copy(update={"method": method})
-    method = build_method(stage, tiny_encoder(), "bundled:mini", 8)
-    rows = SCORED_ROWS if stage.row_type == "scored_pairs" else SENTENCE_ROWS
-    return method, Collator(method.encoder)(rows)
+    return shipped_method(name, **({"matryoshka": (8, 16, 32)} if name.endswith("matryoshka") else {}))
 
 
 def recipe(**method):
