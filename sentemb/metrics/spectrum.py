@@ -33,11 +33,10 @@ def centred_singular_values(place: str, vectors: Array) -> Array:
     rows = checked_rows(place, vectors, 2)
     if (rows == rows[0]).all():
         raise DataError(place, f"all {len(rows)} vectors are alike, so they spread in no direction", "Pass others")
-    rows = rows / np.abs(rows).max()
     return _over_largest(rows - rows.mean(axis=0))
 
 
 def _over_largest(rows: Array) -> Array:
-    values: Array = np.linalg.svd(rows / np.abs(rows).max(), compute_uv=False)
-    values /= values[0]
+    values: Array = np.linalg.svd(rows, compute_uv=False)
+    values /= values[0]  # so that their squares neither overflow nor underflow
     return values

@@ -46,6 +46,15 @@ def test_agrees_with_loops_where_many_cosines_are_level(rng, monkeypatch):
         assert k_occurrences(x, n_neighbours=k).tolist() == occurrences_loops(x, k)
 
 
+def test_rounding_error_breaks_no_tie(rng):
+    """All orders of one vector's entries have the same cosine to (1, …, 1); summed in floats they differ."""
+    x = np.stack([rng.permutation(np.arange(1, 8) / 10) for _ in range(30)] + [np.ones(7)])
+    cosines = (x[:30] / np.linalg.norm(x[:30], axis=1, keepdims=True)) @ (np.ones(7) / math.sqrt(7))
+    assert 0 < np.ptp(cosines) < 1e-14  # the premise
+    for k in (1, 2, 5):
+        assert k_occurrences(x, n_neighbours=k).tolist() == occurrences_loops(x, k)
+
+
 def test_agrees_with_scikit_learn(rng):
     x = rng.normal(size=(300, 8)) + 0.3
     found = (
@@ -56,8 +65,8 @@ def test_agrees_with_scikit_learn(rng):
 
 def test_nearest_by_distance_agrees_with_scikit_learn(rng, monkeypatch):
     monkeypatch.setattr("sentemb.metrics.neighbours._BLOCK", 32)
-    x = rng.normal(size=(100, 5)) + 1000.0  # far from 0, where ‖u‖² − 2 u·v + ‖v‖² alone loses digits
-    found = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(x - 1000.0).kneighbors(return_distance=False)
+    x = rng.normal(size=(100, 5)) + 1e7  # far from 0, where ‖u‖² − 2 u·v + ‖v‖² alone loses digits
+    found = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(x - 1e7).kneighbors(return_distance=False)
     assert nearest_by_distance("figure", x, 4).tolist() == np.sort(found, axis=1).tolist()
 
 
