@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sentemb.errors import DataError
+from sentemb.metrics.rows import unit_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,12 +24,12 @@ def alignment(first: Array, second: Array) -> float:
         second: (N, D) float; row i is the positive of row i.
 
     Raises:
-        DataError: no pairs, or a zero vector, which has no direction.
+        DataError: no pairs, a value that is not finite, or a zero vector, which has no direction.
 
     >>> alignment(np.array([[2.0, 0.0]]), np.array([[0.0, 5.0]]))
     2.0
     """
-    distances = np.square(_normalised("alignment", first) - _normalised("alignment", second)).sum(axis=1)
+    distances = np.square(unit_rows("alignment", first, 1) - unit_rows("alignment", second, 1)).sum(axis=1)
     return float(distances.mean())
 
 
@@ -40,15 +40,13 @@ def uniformity(vectors: Array) -> float:
         vectors: (N, D) float, N ≥ 2, no zero row; normalised here. Takes O(N) memory: pairs are summed in blocks.
 
     Raises:
-        DataError: fewer than two rows, or a zero vector.
+        DataError: fewer than two rows, a value that is not finite, or a zero vector.
 
     >>> uniformity(np.array([[1.0, 0.0], [-1.0, 0.0]]))
     -8.0
     """
-    rows = _normalised("uniformity", vectors)
+    rows = unit_rows("uniformity", vectors, 2)
     n = len(rows)
-    if n < 2:
-        raise DataError("uniformity", "1 vector, but pairs of vectors are needed", "Pass 2 vectors or more")
     total = 0.0
     for start in range(0, n, _BLOCK):
         block = rows[start : start + _BLOCK]
@@ -56,15 +54,3 @@ def uniformity(vectors: Array) -> float:
         potentials[np.arange(len(block)), np.arange(start, start + len(block))] = 0.0  # a row with itself
         total += float(potentials.sum())
     return float(np.log(total / (n * (n - 1))))
-
-
-def _normalised(place: str, vectors: Array) -> Array:
-    if vectors.ndim != 2 or len(vectors) == 0:
-        raise DataError(place, f"vectors of shape {vectors.shape}", "Pass one vector or more, as rows")
-    rows: Array = vectors.astype(np.float64)
-    norms: Array = np.linalg.norm(rows, axis=1, keepdims=True)
-    if (norms == 0.0).any():
-        row = int(np.flatnonzero(norms[:, 0] == 0.0)[0])
-        raise DataError(place, f"vector {row} is zero, so it has no direction", "Leave zero vectors out")
-    directions: Array = rows / norms
-    return directions

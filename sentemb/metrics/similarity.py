@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from sentemb.metrics.rows import directions
+
 Array = np.ndarray[Any, np.dtype[Any]]
 PairSimilarity = Callable[[Array, Array], Array]
 
@@ -24,7 +26,7 @@ def paired_cosine(first: Array, second: Array) -> Array:
     >>> paired_cosine(np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [1.0, 0.0]])).round(4).tolist()
     [0.7071, 0.0]
     """
-    return np.clip(_row_products(_unit_rows(first), _unit_rows(second)), -1.0, 1.0)
+    return np.clip(_row_products(directions(first), directions(second)), -1.0, 1.0)
 
 
 def paired_dot(first: Array, second: Array) -> Array:
@@ -60,14 +62,3 @@ PAIR_SIMILARITIES: dict[str, PairSimilarity] = {
 def _row_products(first: Array, second: Array) -> Array:
     products: Array = np.einsum("nd,nd->n", first, second)
     return products
-
-
-def _unit_rows(vectors: Array) -> Array:
-    """Rows of length 1; a zero row stays zero. Scaled by its largest entry first, so that no tiny row underflows."""
-    rows = vectors.astype(np.float64)
-    rows = rows / _or_one(np.abs(rows).max(axis=1, keepdims=True, initial=0.0))
-    return rows / _or_one(np.linalg.norm(rows, axis=1, keepdims=True))
-
-
-def _or_one(scale: Array) -> Array:
-    return np.where(scale == 0.0, 1.0, scale)

@@ -47,8 +47,9 @@ def test_closed_forms():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: uniformity(np.ones((1, 3))), "pairs of vectors are needed"),
+        (lambda: uniformity(np.ones((1, 3))), "1 vector, but 2 or more are needed"),
         (lambda: uniformity(np.array([[1.0, 0.0], [0.0, 0.0]])), "vector 1 is zero"),
+        (lambda: uniformity(np.array([[1.0, 0.0], [np.nan, 0.0]])), "vector 1 holds a value that is not finite"),
         (lambda: alignment(np.zeros((1, 3)), np.ones((1, 3))), "vector 0 is zero"),
         (lambda: alignment(np.ones((0, 3)), np.ones((0, 3))), "one vector or more"),
     ],
