@@ -96,8 +96,8 @@ def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) 
 
     from sentemb.data.rows import read_rows
     from sentemb.recipe.build import build_first_encoder, build_method
-    from sentemb.recipe.loader import load_recipe
     from sentemb.recipe.build_views import build_views
+    from sentemb.recipe.loader import load_recipe
     from sentemb.training.collate import Collator, RowDataset
 
     prepared: dict[str, Any] = {}

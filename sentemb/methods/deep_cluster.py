@@ -84,7 +84,9 @@ class DeepCluster(TrainingMethod):
             dist.broadcast(found, src=0)
         self.assignments.copy_(found)
         self.clustered_epoch.fill_(epoch)
-        generator = torch.Generator().manual_seed(self.seed + epoch)  # its own: resuming at an epoch's start draws again
+        generator = torch.Generator().manual_seed(
+            self.seed + epoch
+        )  # its own: resuming at an epoch's start draws again
         weight = 0.01 * torch.randn(self.weight.shape, generator=generator)
         self.weight, self.bias = weight.to(self.weight.device), torch.zeros_like(self.bias)
 
