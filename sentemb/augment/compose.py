@@ -99,6 +99,8 @@ class RandAugment:
     """
 
     def __init__(self, operations: Sequence[Callable[[float], TextView]], *, n_ops: int, magnitude: float) -> None:
+        if not operations:
+            raise ConfigError("RandAugment", "there is no operation to draw from", "Give one or more operations")
         if n_ops < 0:
             raise ConfigError("RandAugment: n_ops", f"{n_ops} operations can't be done", "Set 0 or more")
         drawn = OneOf([operation(magnitude) for operation in operations])

@@ -146,7 +146,7 @@ def eda_paper(text: str, operations: EDAOperations, *, n_aug: float, seed: int) 
     Raises:
         ConfigError: n_aug is negative, or above 1 and not whole.
     """
-    if not (0 <= n_aug < 1 or (n_aug >= 1 and n_aug == int(n_aug))):
+    if not (0 <= n_aug < 1 or (n_aug >= 1 and float(n_aug).is_integer())):
         problem = f"{n_aug} is neither a whole number of copies nor a number from 0 to 1"
         raise ConfigError("EDA: n_aug", problem, "Set the number of copies of a text, as 9")
     words = operations.words(text)
