@@ -112,7 +112,7 @@ def random_swap(words: Sequence[str], n: int, *, draws: Draws) -> list[str]:
 
 
 def random_deletion(words: Sequence[str], p: float, *, draws: Draws) -> list[str]:
-    """Drops each word with probability p on its own; a lone word stays, and of all dropped one random word stays.
+    """Drops each word with probability p on its own; when all are dropped (a lone word at times), a random one stays.
 
     Instead of one draw a word, the number of words kept before the next one dropped is drawn, ⌊ln U / ln(1 − p)⌋ with
     U uniform in (0, 1]: the same law in 1 + p L draws.
@@ -122,8 +122,6 @@ def random_deletion(words: Sequence[str], p: float, *, draws: Draws) -> list[str
         p: 0 < p ≤ 1.
         draws: where randomness comes from.
     """
-    if len(words) == 1:
-        return list(words)
     scale = 1 / math.log1p(-p) if p < 1 else 0.0
     kept: list[str] = []
     start = 0

@@ -10,7 +10,7 @@ from scipy import stats
 
 from sentemb.augment.compose import Compose, OneOf, RandAugment, Sometimes, n_views
 from sentemb.augment.eda import EDA, EDAOperations
-from sentemb.augment.seeds import derive_seed
+from sentemb.augment.seeds import Draws, derive_seed
 from sentemb.augment.synonyms import bundled_synonyms
 from sentemb.errors import ConfigError
 from sentemb.types import TextView
@@ -71,6 +71,12 @@ def test_one_of_draws_by_weight(weights):
     if len(expected) > 1:
         scale = 6000 / sum(expected.values())
         assert stats.chisquare([drawn[m] for m in expected], [w * scale for w in expected.values()]).pvalue > 1e-3
+
+
+def test_a_view_of_weight_0_is_not_even_drawn_at_0(monkeypatch):
+    monkeypatch.setattr(Draws, "uniform", lambda self: 0.0)
+    assert OneOf([A, B], weights=[0, 1])(["x"], [0]) == ["xB"]
+    assert Sometimes(A, probability=0)(["x"], [0]) == ["x"]
 
 
 def test_one_of_keeps_the_order_and_gives_each_view_its_seeds():

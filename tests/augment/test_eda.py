@@ -144,6 +144,8 @@ def test_alpha_zero_turns_an_operation_off(mode):
 def test_stop_words_are_never_replaced_and_inserted_for_only_when_asked():
     text = ["is the is"] * 40
     assert set(EDA(operations(alpha_sr=1.0, synonyms=toy_synonyms), mode="one_of")(text, range(40))) == {"is the is"}
+    both = operations(alpha_sr=1.0, insertion="all_words", synonyms=toy_synonyms)
+    assert set(EDA(both, mode="one_of")(text, range(40))) == {"is the is"}
     paper = operations(alpha_ri=0.1, synonyms=toy_synonyms)
     assert set(EDA(paper, mode="one_of")(text, range(40))) == {"is the is"}
     code = operations(alpha_ri=0.1, insertion="all_words", synonyms=toy_synonyms)
@@ -170,14 +172,15 @@ def test_n_aug_copies_and_the_cleaned_text_last(n_aug, n):
 def test_copies_of_each_operation_before_the_cut():
     """⌊9/4⌋ + 1 = 3 of each, so that two operations give six, and the cut to 9 leaves them all."""
     ops = operations(alpha_ri=1e-9, alpha_rs=1e-9, synonyms=toy_synonyms)
-    orders = set()
-    for seed in range(50):
+    orders = Counter()
+    for seed in range(1000):
         *copies, last = eda_paper("alpha fast", ops, n_aug=9, seed=seed)
         assert last == "alpha fast"
         assert Counter(len(copy.split()) for copy in copies) == {3: 3, 2: 3}
         assert all(copy == "fast alpha" for copy in copies if len(copy.split()) == 2)
-        orders.add(tuple(len(copy.split()) for copy in copies))
-    assert len(orders) > 10  # shuffled: 20 orders are possible
+        orders[tuple(len(copy.split()) for copy in copies)] += 1
+    assert len(orders) == 20  # 6! / (3! 3!)
+    assert stats.chisquare(list(orders.values())).pvalue > 1e-3
 
 
 def test_the_cut_drops_any_operation_alike():
