@@ -13,6 +13,8 @@ from sentemb.augment.synonyms import NLTKSynonyms, SynonymTable, bundled_synonym
 from sentemb.errors import ConfigError, DataError
 
 LINES = (
+    "axe\tn:hatchet",
+    "axes\tn=axis",
     "fell\tn:barbarous|hide\tv:drop|strike down\tv=descend|fall",
     "glass\tn:spyglass\tv:",
     "glasses\tn:specs",
@@ -21,6 +23,7 @@ LINES = (
     "happy\ta:glad",
     "run\tv:melt down\tn:streak",
     "well-known\ta:famous|well known",
+    "x-ray\tn:roentgen ray",
 )
 
 
@@ -43,6 +46,8 @@ def table(tmp_path):
         ("felled", ("drop", "fell", "strike down")),  # the verb to fell, not to fall
         ("glassed", ("glass",)),
         ("well-known", ("famous",)),  # not the word itself with a space
+        ("axes", ("axis",)),  # irregular, so that no rule is tried
+        ("x-rays", ("roentgen ray", "x ray")),
         ("unheard", ()),
         ("", ()),
         ("s", ()),
