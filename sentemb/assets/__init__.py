@@ -1,4 +1,4 @@
-"""What travels with the package: a small encoder, STS-B, training samples. Licences: `LICENCES.md` beside this file."""
+"""What travels with the package: a small encoder, STS-B, training samples, synonyms. Licences: see `LICENCES.md`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _NAMES = {
     "wiki": "wiki.txt.gz",
     "nli": "nli-triplets.tsv.gz",
     "nli-labelled": "nli-labelled.tsv.gz",
+    "synonyms": "synonyms.txt.gz",
 }
 
 
