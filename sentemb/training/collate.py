@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import Dataset
 
+from sentemb.augment.seeds import derive_seed
 from sentemb.embedding import tokenise
 from sentemb.types import Batch, Row, TensorView, TextView, Tokens
 
@@ -77,10 +77,8 @@ class Collator:
 
     def _column(self, column: int, texts: Sequence[str], view: ColumnView, rows: Sequence[Row]) -> Tokens:
         if view.text is not None:
-            texts = view.text(texts, [_seed(self.seed, row.visit, row.number, column) for row in rows])
+            texts = view.text(texts, [self._seed_of(row, column) for row in rows])
         return replace(tokenise(self.encoder, texts, self.max_tokens), view=view.tensor)
 
-
-def _seed(*parts: int) -> int:
-    """A whole number below 2⁶³ of several, the same in every process."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    def _seed_of(self, row: Row, column: int) -> int:
+        return derive_seed(derive_seed(derive_seed(self.seed, row.visit), row.number), column)

@@ -15,7 +15,7 @@ from sentemb.methods.cutoff import CutoffSoftmax
 from sentemb.methods.gist import GIST
 from sentemb.methods.is_bert import ISBERT
 from sentemb.objectives.cutoff_consistency import jensen_shannon_consistency
-from sentemb.types import Method
+from sentemb.types import Method, Row
 from sentemb.views.cutoff import FeatureCutoff, SpanCutoff
 from tests.methods.shipped import ROWS, numbered
 from tests.methods.test_methods import train
@@ -83,9 +83,11 @@ class TestGIST:
     @pytest.mark.parametrize("rows", ["pairs", "triplets"])
     def test_objective_is_the_paper_s_with_the_guide_s_vectors(self, rows):
         method, _ = gist()
-        batch = numbered(method, ROWS[rows])
+        n_texts = 2 if rows == "pairs" else 3
+        given_rows = [Row((row.texts[0], *row.texts[:0:-1][: n_texts - 1])) for row in ROWS["triplets"]]
+        batch = numbered(method, given_rows)
         views = method.eval().encode(batch).detach().double().numpy()
-        texts = list(zip(*(row.texts for row in ROWS[rows]), strict=True))
+        texts = list(zip(*(row.texts for row in given_rows), strict=True))
         guide = [embed(tiny_encoder(1), column).astype(np.float64) for column in texts]
         names = ("anchors", "positives", "negatives")[: len(texts)]
         given = dict(zip(names, views, strict=True)) | {

@@ -232,7 +232,7 @@ class TestMoCo:
         assert method(batch).total > plain(batch).total + 0.01
 
     def test_pairs_bring_their_own_second_view(self):
-        method, batch = make("moco")
+        method, _ = make("moco")
         pairs = Collator(method.encoder)(ROWS["pairs"])
         _, keys = method.eval().encode(pairs)
         assert_allclose(keys.detach(), embed(method.key_encoder, [row.texts[1] for row in ROWS["pairs"]]), atol=1e-5)
