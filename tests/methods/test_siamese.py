@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-import socket
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
 from safetensors.torch import load_model, save_model
@@ -27,7 +24,7 @@ from sentemb.recipe.build_objective import build_objective
 from sentemb.recipe.loader import load_recipe
 from sentemb.recipe.schema import Recipe
 from sentemb.training.collate import Collator
-from sentemb.types import Batch, Method, Row, Tokens
+from sentemb.types import Method, Row, Tokens
 from tests import oracles
 from tests.methods.shipped import shipped_method
 from tests.methods.test_methods import train
@@ -206,48 +203,3 @@ class TestRefusals:
         objective = build_objective(recipe(objective={"kind": "cosent"}).method.objective)
         with pytest.raises(ValueError, match="needs scored pairs"):
             objective(torch.ones(2, 3, 4), None)
-
-
-# ------------------------------------------------------------------------------- two processes
-GATHERED = [{"kind": "barlow_twins"}, {"kind": "sup_con"}, {"kind": "debiased"}, {"kind": "lifted_structured"}]
-
-
-def gathered_gradient(rows):
-    """The gradient of a 4 x 4 weight under each objective, of the given rows of two fixed views."""
-    generator = torch.Generator().manual_seed(0)
-    views = torch.randn(2, 6, 4, generator=generator)[:, rows]
-    found = []
-    for block in GATHERED:
-        method = Siamese.__new__(Siamese)
-        torch.nn.Module.__init__(method)
-        method.head = torch.nn.Linear(4, 4, bias=False)
-        torch.nn.init.eye_(method.head.weight)
-        method.on_views = build_objective(recipe(objective=block).method.objective)
-        method.normalised, method.dims = False, None
-        ones = torch.ones(views.shape[1], dtype=torch.int64)
-        terms = method.objective(views, Batch((Tokens(ones, ones),)))
-        terms.total.backward()
-        found.append((terms.total.detach(), method.head.weight.grad))
-    return found
-
-
-def worker(rank, port, queue):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    found = gathered_gradient(slice(rank * 3, rank * 3 + 3))
-    for _, gradient in found:
-        dist.all_reduce(gradient)  # what DDP does: the mean over processes
-    if rank == 0:
-        queue.put([(loss.item(), (gradient / 2).tolist()) for loss, gradient in found])
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-def test_loss_and_gradient_of_two_processes_equal_those_of_one():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    queue = mp.get_context("spawn").SimpleQueue()
-    mp.spawn(worker, args=(port, queue), nprocs=2)
-    for (loss, gradient), (whole, expected) in zip(queue.get(), gathered_gradient(slice(None)), strict=True):
-        assert_allclose(loss, whole.item(), rtol=1e-5)
-        assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
