@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python eval/benchmarks/whitening.py --rows 1000000 --width 768 --repeats 3
 
 A float32 file is made in a temporary folder, part by part, and opened as a memory map. Each measure runs in a process
-of its own, and the measures alternate. Printed: medians of the seconds and of the processor's seconds (the fairer figure
-on a shared machine), and the peak resident memory of the process.
+of its own, and the measures alternate. Printed: medians of the seconds and of the processor's seconds (the fairer
+figure on a shared machine), and the peak resident memory of the process.
 
 whitening       `Whitening.fit` on the memory map: one pass, then the eigenvectors
 syrk float64    the seconds spent inside BLAS dsyrk alone, on the same rows: reading and conversion are not counted
@@ -106,9 +106,14 @@ def run_one(measure: str, file: Path, limit: int) -> dict[str, float]:
 
 def measured(measure: str, file: Path, limit: int) -> dict[str, float]:
     """One measure in a process of its own."""
-    command = [sys.executable, __file__, "--measure", measure, "--file", str(file), "--incremental-rows", str(limit)]
-    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found: dict[str, float] = json.loads(in_a_process("--measure", measure, file=file, limit=limit))
     return found
+
+
+def in_a_process(*arguments: str, file: Path, limit: int) -> str:
+    """Runs this script again. A process starts with its parent's peak memory, so the parent must do nothing large."""
+    command = [sys.executable, __file__, *arguments, "--file", str(file), "--incremental-rows", str(limit)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main() -> None:
@@ -118,17 +123,21 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--incremental-rows", type=int, default=None, help="rows that IncrementalPCA sees; default all")
-    parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=(*MEASURES, "make"), help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     limit = args.incremental_rows or args.rows
+    if args.measure == "make":
+        make_file(args.file, args.rows, args.width)
+        return
     if args.measure:
         print(json.dumps(run_one(args.measure, args.file, limit)))
         return
     found: dict[str, list[dict[str, float]]] = {measure: [] for measure in MEASURES}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "embeddings.npy"
-        make_file(file, args.rows, args.width)
+        size = ("--rows", str(args.rows), "--width", str(args.width))
+        in_a_process("--measure", "make", *size, file=file, limit=limit)
         for _ in range(args.repeats):
             for measure in MEASURES:
                 found[measure].append(measured(measure, file, limit))

@@ -16,7 +16,7 @@ from sentemb.saving import write_bytes
 
 def write_arrays(file: Path, arrays: Mapping[str, Array]) -> None:
     """Writes the arrays in one rename."""
-    write_bytes(file, safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    write_bytes(file, safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
 def read_arrays(file: Path, names: Collection[str]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from sentemb.errors import ConfigError, DataError, shortened
 from sentemb.postprocess.affine import AffinePostProcessor
 from sentemb.postprocess.blocks import Array, Float64
 from sentemb.postprocess.moments import Moments
-from sentemb.postprocess.spectrum import principal_axes, rounding_level
+from sentemb.postprocess.spectrum import principal_axes, rounding_levels
 
 
 class CommonComponents(AffinePostProcessor):
@@ -24,6 +24,7 @@ class CommonComponents(AffinePostProcessor):
     Raises:
         ConfigError: `n_removed` is negative, or not below the width when fitting.
 
+    >>> import numpy as np
     >>> x = np.array([[9.0, 1.0], [-9.0, 1.0], [0.0, 2.0], [0.0, 0.0]])  # μ = (0, 1), u_1 = (1, 0)
     >>> CommonComponents(n_removed=1).fit(x).transform(np.array([[5.0, 4.0]]))
     array([[0., 3.]])
@@ -65,7 +66,7 @@ class CommonComponents(AffinePostProcessor):
         eigenvalues, axes = principal_axes(moments.covariance(ddof=1))
         n_removed = self._count(moments.width)
         constant = len(moments.constant_columns()) == moments.width
-        n_varying = 0 if constant else int((eigenvalues > rounding_level(eigenvalues)).sum())
+        n_varying = 0 if constant else int((eigenvalues > rounding_levels(eigenvalues, axes, moments)).sum())
         if n_removed > n_varying:
             problem = f"{n_removed} components are to be removed, but the {moments.count} rows vary along {n_varying}"
             raise DataError("CommonComponents", problem, "Fit on more texts, or lower n_removed")

@@ -34,6 +34,7 @@ class Moments:
         scatter: (D, D) float64, S = Σ (x_i − μ)(x_i − μ)ᵀ.
         third: (D,) float64, Σ ‖x_i − μ‖² (x_i − μ); it is kept to move `fourth`.
         fourth: Σ ‖x_i − μ‖⁴.
+        resolution: the machine epsilon of the coarsest dtype seen: 2⁻²³ after float32. Variance at that level is noise.
 
     >>> moments = Moments(1)
     >>> moments.update(np.array([[1.0], [2.0]]))
@@ -50,6 +51,7 @@ class Moments:
         self.scatter: Float64 = np.zeros((width, width))
         self.third: Float64 = np.zeros(width)
         self.fourth = 0.0
+        self.resolution = 0.0
 
     @property
     def width(self) -> int:
@@ -71,6 +73,7 @@ class Moments:
         for _, rows in parts_of(embeddings, first_row=self.count):
             block.merge(_of_part(rows))
         self.merge(block)
+        self.resolution = max(self.resolution, float(np.finfo(embeddings.dtype).eps))
 
     def merge(self, other: Moments) -> None:
         """Takes in the rows that `other` has seen; `other` stays as it is.
@@ -81,6 +84,7 @@ class Moments:
         if other.width != self.width:
             problem = f"moments of width {other.width} can't be merged into those of width {self.width}"
             raise DataError("Moments.merge", problem, "Merge shards of one encoder's embeddings")
+        self.resolution = max(self.resolution, other.resolution)
         if other.count == 0:
             return
         count = self.count + other.count
@@ -148,15 +152,17 @@ class Moments:
         arrays = read_arrays(file, _SAVED)
         width = arrays["mean"].size
         shapes = {name: array.shape for name, array in arrays.items()}
-        if shapes != {"count": (), "mean": (width,), "scatter": (width, width), "third": (width,), "fourth": ()}:
+        vector = dict.fromkeys(["mean", "third"], (width,))
+        if shapes != dict.fromkeys(_SAVED, ()) | vector | {"scatter": (width, width)}:
             raise ModelError(str(file), f"its shapes don't fit each other: {shapes}", "Save the moments again")
         moments = cls(width)
         moments.count, moments.fourth = int(arrays["count"]), float(arrays["fourth"])
+        moments.resolution = float(arrays["resolution"])
         moments.mean, moments.scatter, moments.third = arrays["mean"], arrays["scatter"], arrays["third"]
         return moments
 
 
-_SAVED = ("count", "mean", "scatter", "third", "fourth")
+_SAVED = ("count", "mean", "scatter", "third", "fourth", "resolution")
 
 
 def _of_part(rows: Float64) -> Moments:

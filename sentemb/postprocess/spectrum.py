@@ -60,9 +60,18 @@ def above_floor(
     return np.maximum(variances, limit), n_floored
 
 
-def rounding_level(eigenvalues: Float64) -> float:
-    """D ε λ_1, as in NumPy's `matrix_rank`: an eigenvalue below it is the rounding of the largest."""
-    return float(eigenvalues.max()) * len(eigenvalues) * float(np.finfo(np.float64).eps)
+def rounding_levels(eigenvalues: Float64, axes: Float64, moments: Moments) -> Float64:
+    """(D,) float64: the variance along each axis that is there by rounding alone.
+
+    The larger of D ε λ_1, what float64 sums leave (as in NumPy's `matrix_rank`), and 10 r² Σ_j u_j² E x_j², what
+    embeddings stored with r = `moments.resolution` carry. The second matters: the layer norm that ends an encoder makes
+    one weighted sum of its outputs constant, so one of the D directions holds nothing but float32 rounding (0.2 to 0.6
+    of r² Σ_j u_j² E x_j² where it was measured; the next direction held 10⁹ times that).
+    """
+    summed = float(eigenvalues.max()) * len(eigenvalues) * float(np.finfo(np.float64).eps)
+    squares = np.square(moments.mean) + np.diagonal(moments.scatter) / moments.count
+    stored: Float64 = 10.0 * moments.resolution**2 * (squares @ np.square(axes))
+    return np.maximum(stored, summed)
 
 
 def _cause(moments: Moments, constant: list[int]) -> str:
@@ -71,4 +80,4 @@ def _cause(moments: Moments, constant: list[int]) -> str:
         return f"constant in all rows are the columns {shown} (from 0)"
     if moments.count <= moments.width:
         return f"{moments.count} rows span at most {moments.count - 1} of {moments.width} directions"
-    return "rows repeat, or columns are sums of other columns"
+    return "rows repeat, or columns depend on each other, as they do after a layer norm"

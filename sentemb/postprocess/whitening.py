@@ -11,7 +11,7 @@ from sentemb.postprocess.affine import AffinePostProcessor
 from sentemb.postprocess.blocks import Array, Float64
 from sentemb.postprocess.ledoit_wolf import ledoit_wolf_shrinkage
 from sentemb.postprocess.moments import Moments
-from sentemb.postprocess.spectrum import above_floor, principal_axes, rounding_level
+from sentemb.postprocess.spectrum import above_floor, principal_axes, rounding_levels
 
 
 class Whitening(AffinePostProcessor):
@@ -24,9 +24,10 @@ class Whitening(AffinePostProcessor):
     Args:
         n_components: k, 1 … D, or None for D. The paper takes 256 of 768 and 384 of 1024.
         eigenvalue_floor: in [0, 1): kept eigenvalues below this fraction of the largest are raised to it, with a
-            warning and counted in `n_floored_`. 0 refuses a covariance without full rank, as it must: the authors' code
-            divides by whatever rounding left there. Directions absent from the fitted texts are magnified by up to
-            1/√floor in others, so a smaller `n_components` or shrinkage is the better cure.
+            warning and counted in `n_floored_`. 0 refuses a covariance without full rank (of fewer texts than D, or
+            of a last layer norm: see `rounding_levels`); the authors' code divides by what rounding left there.
+            Directions absent from the fitted texts are magnified by up to 1/√floor in others, so a smaller
+            `n_components` or shrinkage is the better cure.
         shrinkage: α in [0, 1] for (1 − α) Σ + α (tr Σ / D) I, "ledoit_wolf" to estimate it, or None for none (the
             paper).
         form: "pca" (the paper) or "zca".
@@ -117,14 +118,17 @@ class Whitening(AffinePostProcessor):
         eigenvalues, axes = principal_axes(moments.covariance(self.ddof))
         alpha = ledoit_wolf_shrinkage(moments) if self.shrinkage == "ledoit_wolf" else float(self.shrinkage or 0.0)
         eigenvalues = (1.0 - alpha) * eigenvalues + alpha * eigenvalues.mean()  # a multiple of I turns no axis
+        is_singular = eigenvalues <= rounding_levels(eigenvalues, axes, moments)
         kept, axes = eigenvalues[: self.n_components], axes[:, : self.n_components]
+        n_singular = int(is_singular[: self.n_components].sum())
+        fewer = f"set n_components to {len(kept) - n_singular} or fewer" if self.form == "pca" else 'use form "pca"'
         variances, n_floored = above_floor(
             "Whitening",
             kept,
             floor=self.eigenvalue_floor,
             moments=moments,
-            n_singular=int((kept <= rounding_level(eigenvalues)).sum()),
-            remedy="Fit on more texts, or set n_components, shrinkage or eigenvalue_floor",
+            n_singular=n_singular,
+            remedy=f"Fit on more texts, {fewer}, or set shrinkage or eigenvalue_floor",
         )
         scales = np.sqrt(variances)
         kernel, inverse = axes / scales, scales[:, None] * axes.T
