@@ -73,5 +73,5 @@ def _read_only_mapping(embeddings: Array) -> mmap.mmap | None:
     while isinstance(array, np.ndarray):
         modes.add(getattr(array, "mode", None))
         array = array.base
-    droppable = modes <= {"r", None} and "r" in modes and hasattr(mmap, "MADV_DONTNEED")
+    droppable = "r" in modes and hasattr(mmap, "MADV_DONTNEED")
     return array if droppable and isinstance(array, mmap.mmap) else None

@@ -127,6 +127,14 @@ def test_ledoit_wolf_is_scikit_learns(n, d, rng):
     assert relative(precision, np.linalg.inv(covariance)) < 1e-8
 
 
+def test_ledoit_wolf_shrinks_to_the_identity_at_most():
+    from sklearn.covariance import ledoit_wolf
+
+    x = np.array([[1.1, 0.0], [-1.1, 0.0], [0.0, 1.0], [0.0, -1.0]])  # d² = 0.0055, b̄² = 0.1
+    assert ledoit_wolf(x)[1] == 1.0
+    assert whitening(shrinkage="ledoit_wolf").fit(x).shrinkage_ == 1.0
+
+
 def test_ledoit_wolf_of_an_isotropic_sample_is_zero_and_needs_rows():
     moments = Moments(2)
     with pytest.raises(DataError, match="no rows, so there is no shrinkage to estimate"):
@@ -214,7 +222,7 @@ def test_or_truncated_to_what_varies(case, rng):
 def test_what_rounding_put_there_is_no_variance(dtype, rng):
     x = rng.normal(size=(500, 6))
     x -= x.mean(axis=1, keepdims=True)  # a layer norm: each row sums to zero, up to rounding of the dtype
-    x = (x / x.std(axis=1, keepdims=True) + 3.0 * np.arange(6)).astype(dtype)
+    x = (x / x.std(axis=1, keepdims=True) + 30.0 * np.arange(6)).astype(dtype)
     wide = x.astype(np.float64)
     assert 1e-3 > whitening().fit(wide).eigenvalues_[-1] > 1e-15  # the premise: as float64 it passes for variance
     with pytest.raises(DataError, match="1 of 6 .*columns depend on each other, as they do after a layer norm"):
