@@ -32,12 +32,17 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file in one rename; makes its folder if need be."""
+    """Writes a text file, as UTF-8, in one rename; makes its folder if need be."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Writes a file in one rename; makes its folder if need be."""
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.tmp")
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
