@@ -66,15 +66,16 @@ def fit_flow(
         DataError: not (N, D) floats, a value that is not finite, a dimension that never varies, too few rows.
 
     >>> from sentemb.postprocess.flow_settings import RELEASED
-    >>> rows = np.random.default_rng(0).normal(size=(400, 8))
+    >>> rows = np.random.default_rng(0).normal(size=(2000, 8))
     >>> flow, history = fit_flow(rows, architecture=RELEASED.architecture, training=RELEASED.training, seed=0)
     >>> len(history), 2 < history[0].held_out_bits < 2.2  # a Gaussian of variance 1 has ½ log₂ 2πe = 2.05
     (1, True)
     """
-    _check_embeddings(embeddings)
+    _check_shape(embeddings)
     generator = torch.Generator().manual_seed(seed)
     flow = Flow(embeddings.shape[1], architecture, generator=generator)
     train_rows, held_out_rows = _split(len(embeddings), training, generator)
+    _check_values(embeddings)
     optimizer = torch.optim.AdamW(
         flow.parameters(),
         lr=training.learning_rate,
@@ -150,11 +151,14 @@ def _check_finite(record: FlowEpoch, training: FlowTraining) -> None:
         raise ConfigError("flow.learning_rate", problem, "Use a lower learning rate")
 
 
-def _check_embeddings(embeddings: Array) -> None:
-    """Refuses what has no likelihood; reads a block at a time."""
+def _check_shape(embeddings: Array) -> None:
     if embeddings.ndim != 2 or not np.issubdtype(embeddings.dtype, np.floating) or 0 in embeddings.shape:
         given = f"embeddings are {embeddings.dtype} of shape {embeddings.shape}"
         raise DataError("flow", f"{given}, not (N, D) floats", "Pass one row of floats for each sentence")
+
+
+def _check_values(embeddings: Array) -> None:
+    """Refuses what has no likelihood; reads a block at a time."""
     lowest = np.full(embeddings.shape[1], np.inf, dtype=np.float32)
     highest = -lowest
     for start in range(0, len(embeddings), _ROWS_AT_ONCE):
