@@ -162,7 +162,7 @@ class Flow(nn.Module):
         """
         self._check(x)
         left: list[Tensor] = []
-        log_det = x.new_zeros(len(x))
+        log_det = x.new_zeros(x.shape[0])  # len(x) would fix the number of rows in an exported graph
         for number, level in enumerate(self.levels):
             if number > 0:
                 x, half = x.chunk(2, dim=1)

@@ -178,6 +178,17 @@ def test_the_seed_decides_the_flow_and_no_global_generator_is_touched():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.integration  # torch.export takes seconds to import
+def test_an_exported_graph_takes_any_number_of_rows(rng):
+    flow = trained_flow(4, depth=1, permutation="random", coupling="affine")
+    rows = torch.export.Dim("rows")
+    exported = torch.export.export(flow, (rows_of(rng, n=3, width=4),), dynamic_shapes=({0: rows},)).module()
+    for n in (1, 2, 7):
+        x = rows_of(rng, n=n, width=4)
+        for got, expected in zip(exported(x), flow(x), strict=True):
+            assert_allclose(got.detach(), expected.detach(), rtol=1e-12)
+
+
 def test_a_learnt_mixing_starts_as_a_rotation(rng):
     mixing = fresh_flow(64, permutation="invertible_1x1").levels[0].steps[0].mixing
     matrix = mixing(torch.eye(64, dtype=torch.float64)).detach().T

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from sentemb import assets
 from sentemb.errors import ConfigError, DataError
+from sentemb.postprocess import flow_fit
 from sentemb.postprocess.flow_fit import fit_flow
 from sentemb.postprocess.flow_settings import PAPER, RELEASED, FlowTraining
 from tests.postprocess.flows import architecture
@@ -122,6 +123,23 @@ def test_it_stops_when_the_held_out_likelihood_falls_and_returns_the_best_epoch(
     at_best, shorter = fit(few, epochs=best, patience=3, **eager)
     assert shorter == history[:best]
     assert same_state(flow, at_best)
+
+
+def test_held_out_rows_are_never_trained_on(rows, monkeypatch):
+    trained, measured, read = [], [], flow_fit._read
+
+    def watched(embeddings, numbers):
+        (trained if torch.is_grad_enabled() else measured).append(numbers.tolist())
+        return read(embeddings, numbers)
+
+    monkeypatch.setattr(flow_fit, "_read", watched)
+    fit(rows[:100], batch_size=16, held_out=0.1, epochs=2)
+    assert len(measured) == 2 and measured[0] == measured[1] and len(set(measured[0])) == 10
+    for epoch in (trained[:5], trained[5:]):
+        seen = [row for batch in epoch for row in batch]
+        assert len(seen) == len(set(seen)) == 5 * 16  # once each, the 10 that fill no batch wait
+        assert set(seen).isdisjoint(measured[0])
+    assert trained[:5] != trained[5:]
 
 
 def test_progress_is_told_after_each_epoch(rows):
