@@ -1,6 +1,6 @@
-"""Build, load and save a sentence encoder: a `SentenceTransformer` of stock modules only.
+"""Build, load and save a sentence encoder: a `SentenceTransformer` of stock modules, unless it ends in a flow.
 
-So every encoder saved here opens with plain sentence-transformers and no flag. Poolers go by name:
+So every encoder saved here but that one opens with plain sentence-transformers and no flag. Poolers go by name:
 
 ======================  ==========================================================================================
 `cls`                   last-layer state of the first token, before any head
@@ -26,10 +26,15 @@ from torch import Tensor, nn
 
 from sentemb import assets
 from sentemb.errors import ModelError, nearest, shortened
+from sentemb.postprocess.flow import Flow
+from sentemb.postprocess.flow_module import FlowModule
 from sentemb.saving import replace_folder, write_json
 from sentemb.types import Pooler
 
 POOLERS: tuple[str, ...] = get_args(Pooler)
+
+# What `load` opens without trusting remote code: the type of a saved module, and the class here that it stands for.
+_OWN_MODULES = {f"{FlowModule.__module__}.{FlowModule.__qualname__}": FlowModule}
 
 _LEGACY_POOLING_KEYS = {
     "cls": "pooling_mode_cls_token",
@@ -67,7 +72,7 @@ def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = 
     Args:
         name: folder, run folder, hub name, or `bundled:mini`.
         pooling: None keeps the pooling that was saved (a raw encoder then gets `mean`).
-        trust_remote_code: passed on; needed only for models with code of their own.
+        trust_remote_code: passed on; needed only for models with code of their own, not for sentemb's flow.
 
     Raises:
         ModelError: the name can't be found or opened.
@@ -79,7 +84,14 @@ def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = 
         return build_encoder(name, pooling)
     if assets.is_bundled(name) or (folder.is_dir() and not (folder / "modules.json").is_file()):
         return build_encoder(name)
-    opener = lambda path: SentenceTransformer(path, device="cpu", trust_remote_code=trust_remote_code)  # noqa: E731
+
+    def opener(path: str) -> Any:
+        # Private, and used by sentence-transformers' own trainer to reload a model whose classes are imported already.
+        # Setting trust_remote_code for our types instead would also trust the code of the transformer's folder.
+        return SentenceTransformer._load_with_module_classes(
+            path, _OWN_MODULES, device="cpu", trust_remote_code=trust_remote_code
+        )
+
     encoder = _open(name, opener)
     return _prepare(encoder.float())
 
@@ -187,6 +199,23 @@ def append_affine(encoder: SentenceTransformer, weight: Tensor, bias: Tensor) ->
         width, len(weight), activation_function=None, init_weight=weight.float().clone(), init_bias=bias.float().clone()
     )
     return SentenceTransformer(modules=[*encoder, dense], device="cpu")
+
+
+def append_flow(encoder: SentenceTransformer, flow: Flow) -> SentenceTransformer:
+    """The same encoder followed by a fitted flow, frozen: embeddings become its latent vectors.
+
+    Args:
+        encoder: with embeddings of the flow's width D; not changed, its modules are shared.
+        flow: fitted on embeddings of this encoder; shared too.
+
+    Raises:
+        ModelError: the width doesn't fit the encoder, or the flow was never fitted.
+    """
+    width = encoder.get_embedding_dimension()
+    if flow.width != width:
+        problem = f"a flow of width {flow.width} doesn't fit an encoder of width {width}"
+        raise ModelError("flow", problem, "Fit the flow on embeddings of this encoder")
+    return SentenceTransformer(modules=[*encoder, FlowModule(flow)], device="cpu")
 
 
 def append_tanh_layer(encoder: SentenceTransformer) -> SentenceTransformer:
