@@ -36,7 +36,8 @@ class ContextualSubstitution:
     Differs from the authors' code: their language model is a pair of LSTMs, fine-tuned to condition on the label y.
     Here a text may be given a context instead, such as its label, which is put before it for the model to read and is
     never replaced; nothing is fine-tuned, so words that turn a text's meaning or its sentiment round are possible. The
-    draw excludes the word itself, pieces of words and punctuation; theirs excludes only the unknown word.
+    draw excludes the word itself, pieces of words and punctuation; theirs excludes only the unknown word. A kana or Han
+    character is only replaced by another.
 
     Args:
         model: hub name, folder, or `bundled:mini`.
@@ -124,7 +125,7 @@ class ContextualSubstitution:
             for gap, row in zip(of_rows, logits, strict=True):
                 word = gap.word
                 original = texts[gap.text][word.start : word.end]
-                row[self.language_model.columns_of(original, ids[gap.text][word.first : word.last + 1])] = -np.inf
+                row[self.language_model.unfit(original, ids[gap.text][word.first : word.last + 1])] = -np.inf
                 noise = _generator(seeds[gap.text], 1 + gap.number).standard_exponential(len(row))
                 column = sample(row, temperature=self.temperature, top_k=self.top_k, noise=noise)
                 if column is not None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from sentemb import assets
-from sentemb.augment.word_spans import find_words
+from sentemb.augment.word_spans import find_words, is_unspaced
 from sentemb.errors import ModelError, shortened
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -79,6 +79,7 @@ class MaskedWordModel:
         self._columns_of_word: dict[str, list[int]] = defaultdict(list)
         for column, word in enumerate(self.words):
             self._columns_of_word[word.casefold()].append(column)
+        self._spaced = [column for column, word in enumerate(self.words) if not is_unspaced(word)]
 
     def tokenise(self, texts: Sequence[str]) -> list[tuple[list[int], list[Word]]]:
         """Of each of N texts: token ids (cut at `max_tokens`, special tokens in), and the words that can be masked."""
@@ -106,11 +107,15 @@ class MaskedWordModel:
             done = word.last + 1
         return MaskedText([*masked, *ids[done:]], positions)
 
-    def columns_of(self, word: str, pieces: Sequence[int]) -> list[int]:
-        """The columns of `logits` that are `word` itself, in whatever case, given the ids it was tokenised to."""
+    def unfit(self, word: str, pieces: Sequence[int]) -> list[int]:
+        """The columns of `logits` that may not stand for `word`, given the ids it was tokenised to.
+
+        They are the word itself, in whatever case; and for a kana or Han character, which has no spaces around it, all
+        but others of them.
+        """
         same = self._columns_of_word.get(word.casefold(), [])
-        own = self._column_of.get(pieces[0]) if len(pieces) == 1 else None
-        return same if own is None or own in same else [*same, own]
+        own = [self._column_of[piece] for piece in pieces if len(pieces) == 1 and piece in self._column_of]
+        return [*same, *own, *(self._spaced if is_unspaced(word) else ())]
 
     def logits(self, texts: Sequence[MaskedText]) -> Iterator[tuple[list[int], Array]]:
         """Runs the model on texts of like length together; yields the numbers of some texts and their logits.

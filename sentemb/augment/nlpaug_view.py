@@ -75,7 +75,7 @@ def _apply(augmenter: Any, text: str) -> str:
 def _seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002  nlpaug draws from the global generator
-    torch.manual_seed(seed)
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))  # of a seed it takes 32 bits on the CPU
 
 
 @contextmanager

@@ -11,6 +11,11 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000
 _JOINERS = "\u200c\u200d"
 
 
+def is_unspaced(word: str) -> bool:
+    """Whether a word is a kana or Han character, which is written without spaces."""
+    return bool(_UNSPACED.fullmatch(word))
+
+
 def find_words(text: str) -> list[tuple[int, int]]:
     """(start, end) character offsets of the words of a text, in order.
 
