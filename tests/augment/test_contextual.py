@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
-from tokenizers.models import BPE
-from transformers import (
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForMaskedLM,
-)
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from sentemb import assets
 from sentemb.augment.contextual import ContextualSubstitution, sample
 from sentemb.augment.word_spans import find_words, in_case_of
 from sentemb.errors import ConfigError, ModelError
+from tests.augment.tiny_roberta import save_tiny_roberta
 from tests.tiny import SENTENCES, save_tiny
 
 COLD = 1e-6
@@ -144,11 +137,11 @@ def test_draws_follow_the_softmax(tiny, temperature, top_k):
     assert stats.chisquare(observed, [n / len(observed)] * len(observed)).pvalue < 1e-3 or temperature == 1.0
 
 
-def test_neighbouring_words_are_drawn_independently(tiny):
-    pairs = [got.split() for got in view(tiny, rate=1.0, temperature=0.2, top_k=2)(["dog cat"] * 400, range(400))]
-    table = stats.contingency.crosstab([a for a, _ in pairs], [b for _, b in pairs]).count
-    assert table.shape == (2, 2)
-    assert stats.chi2_contingency(table).pvalue > 1e-3
+def test_words_of_one_text_draw_independently(tiny):
+    draw = view(tiny, rate=1.0, temperature=1e6)  # all words alike in probability
+    pairs = [got.split() for got in draw(["dog dog"] * 400, range(400))]
+    n_words = len(draw.language_model.words) - 1
+    assert sum(a == b for a, b in pairs) < 400 / n_words + 4 * (400 / n_words) ** 0.5
 
 
 def test_all_at_once_masks_the_other_words_too(tiny):
@@ -296,36 +289,15 @@ def test_a_context_is_read_but_neither_replaced_nor_returned(tiny):
         best = [oracle_distribution(tiny, text, i, 1.0, context=context) for i in range(3)]
         assert words.split() == [max(p, key=p.get) for p in best]
     assert len(set(got)) > 1
+    for words in view(tiny, rate=1.0)([text] * 50, range(50), contexts=["child piano: "] * 50):
+        assert separators(words) == separators(text)
+        assert all(a != b for a, b in both(text, words))
 
 
 # ------------------------------------------------------------------------------------------- another tokenizer: RoBERTa
 @pytest.fixture(scope="session")
 def tiny_roberta(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("roberta")
-    backend = Tokenizer(BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    backend.train_from_iterator(
-        [f"{text} {text.upper()}" for text in SENTENCES] * 5,
-        trainers.BpeTrainer(
-            vocab_size=600, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-        ),
-    )
-    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>",
-        pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
-    ).save_pretrained(folder)  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = RobertaConfig(
-            vocab_size=backend.get_vocab_size(), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=64, max_position_embeddings=34, initializer_range=0.1, pad_token_id=1, bos_token_id=0,
-            eos_token_id=2,
-        )  # fmt: skip
-        RobertaForMaskedLM(config).save_pretrained(folder)
-    return folder
+    return save_tiny_roberta(tmp_path_factory.mktemp("roberta"))
 
 
 def test_pieces_of_roberta_that_begin_with_a_space_are_its_words(tiny_roberta):

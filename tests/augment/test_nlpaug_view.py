@@ -15,6 +15,7 @@ from sentemb.augment.nlpaug_guards import build
 from sentemb.augment.nlpaug_view import NlpaugView
 from sentemb.errors import ConfigError, DataError
 from tests.augment import fake_nlpaug
+from tests.augment.tiny_roberta import save_tiny_roberta
 from tests.tiny import SENTENCES, save_tiny
 
 TEXTS = [
@@ -247,6 +248,22 @@ class TestNlpaug:
         assert NlpaugView(name, arguments, synonyms=synonyms)(TEXTS[:3], SEEDS[:3]) == whole[:3]
         many = [view(TEXTS, range(start, start + len(TEXTS))) for start in range(0, 600, 60)]
         assert all(len(views) == len(TEXTS) for views in many)
+
+    def test_tf_idf_reads_the_folder_its_model_was_saved_to(self, tmp_path):
+        import nlpaug.model.word_stats as word_stats
+
+        model = word_stats.TfIdf()
+        model.train([text.split() for text in SENTENCES])
+        model.save(str(tmp_path))
+        view = NlpaugView("TfIdfAug", {"model_path": str(tmp_path)})
+        whole = view(SENTENCES, range(8))
+        assert whole != SENTENCES
+        assert view(SENTENCES[::-1], range(8)[::-1])[::-1] == whole
+
+    def test_roberta_leaves_no_mask_or_unknown_word_behind(self, tmp_path):
+        view = NlpaugView("ContextualWordEmbsAug", {"model_path": str(save_tiny_roberta(tmp_path)), "top_k": None})
+        whole = view(SENTENCES, range(8))
+        assert all(old != new and "<" not in new for old, new in zip(SENTENCES, whole, strict=True))
 
     def test_two_folders_of_one_name_are_two_models(self, tmp_path):
         views = [
