@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Contextual substitution beside nlpaug's ContextualWordEmbsAug: sentences per second with one model, on one thread.
+"""Contextual substitution beside nlpaug's ContextualWordEmbsAug: sentences per CPU second with one model, on one thread.
 
     python eval/benchmarks/augment_contextual.py --output eval/results/augment_contextual.md
 
@@ -35,10 +35,10 @@ def sentences(n: int, around: int, model: Any) -> list[str]:
 
 
 def timed(run: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
+    """CPU seconds of one call: with one thread, what it takes on a machine of its own."""
+    start = time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         f"{args.model}, one thread, float32; {masked[0] / len(texts):.2f} words replaced a sentence; median (least, "
         f"most) of {args.rounds} interleaved rounds.",
         "",
-        "| | sentences / s |",
+        "| | sentences / CPU second |",
         "|---|---|",
     ]
     for name, values in seconds.items():
