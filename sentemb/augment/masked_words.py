@@ -1,0 +1,236 @@
+"""A masked language model that fills a gap with a whole word."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from sentemb import assets
+from sentemb.augment.word_spans import find_words, is_unspaced
+from sentemb.errors import ModelError, shortened
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_UNLIMITED = 100_000  # tokenizers without a limit say 10³⁰
+_WITHOUT_LIMIT = 512
+_SURROGATE = re.compile("[\ud800-\udfff]")  # alone, they are no text, and the tokenizer takes none
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that can be masked: text[start:end] is tokens first … last, and no token reaches over its edge."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedText:
+    """Token ids of a text with masks in it, and the positions of the masks, in order."""
+
+    ids: list[int]
+    positions: list[int]
+
+
+class MaskedWordModel:
+    """p(word | text with a gap) of a Hugging Face masked language model, over the words that are one piece.
+
+    A piece is a word if it is one word in the sense of `find_words` and the tokenizer makes this very piece of it after
+    another word. So special tokens, pieces that go on a word (`##ing`), unused entries and punctuation are none. After
+    an opening bracket, or first in the text, tokenizers that write the space into the piece (RoBERTa's) have other
+    pieces for the same words; these are not used.
+
+    Args:
+        name: hub name, folder, or `bundled:mini`; safetensors weights, a masked-LM head and a fast tokenizer.
+        device: where to run it, such as `cpu`.
+        max_tokens_per_batch: padded tokens of one call at most; a longer text is a call of its own.
+
+    Attributes:
+        words: C words, what the last axis of `logits` counts.
+        max_tokens: tokens of a text that the model sees, special tokens included.
+
+    Raises:
+        ModelError: the model can't be opened, or lacks one of these.
+    """
+
+    def __init__(self, name: str, *, device: str, max_tokens_per_batch: int) -> None:
+        self.max_tokens_per_batch = max_tokens_per_batch
+        self.model, self.tokenizer = _open(name)
+        self.model.eval().requires_grad_(False).to(device)
+        self.mask_id, self.pad_id = self.tokenizer.mask_token_id, self.tokenizer.pad_token_id or 0
+        self.max_tokens = min(_positions(self.model), self.tokenizer.model_max_length)
+        if self.max_tokens > _UNLIMITED:
+            self.max_tokens = _WITHOUT_LIMIT
+        ids, self.words = _whole_words(self.tokenizer, self.model.config.vocab_size)
+        if not ids:
+            raise ModelError(name, "no piece of its vocabulary is a whole word", "Name another masked language model")
+        self._ids = torch.tensor(ids, device=device)
+        self._column_of = {token: column for column, token in enumerate(ids)}
+        self._columns_of_word: dict[str, list[int]] = defaultdict(list)
+        for column, word in enumerate(self.words):
+            self._columns_of_word[word.casefold()].append(column)
+        self._spaced = [column for column, word in enumerate(self.words) if not is_unspaced(word)]
+
+    def tokenise(self, texts: Sequence[str]) -> list[tuple[list[int], list[Word]]]:
+        """Of each of N texts: token ids (cut at `max_tokens`, special tokens in), and the words that can be masked."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(
+            [_SURROGATE.sub("\ufffd", text) for text in texts],
+            truncation=True,
+            max_length=self.max_tokens,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return [(ids, _align(text, spans, cut=len(ids) >= self.max_tokens)) for text, ids, spans in rows]
+
+    def mask(self, ids: Sequence[int], words: Sequence[Word]) -> MaskedText:
+        """`ids` with one mask in place of each of the words, however many pieces a word is."""
+        masked: list[int] = []
+        positions, done = [], 0
+        for word in words:
+            masked += ids[done : word.first]
+            positions.append(len(masked))
+            masked.append(self.mask_id)
+            done = word.last + 1
+        return MaskedText([*masked, *ids[done:]], positions)
+
+    def unfit(self, word: str, pieces: Sequence[int]) -> list[int]:
+        """The columns of `logits` that may not stand for `word`, given the ids it was tokenised to.
+
+        They are the word itself, in whatever case; and for a kana or Han character, which has no spaces around it, all
+        but others of them.
+        """
+        same = self._columns_of_word.get(word.casefold(), [])
+        own = [self._column_of[piece] for piece in pieces if len(pieces) == 1 and piece in self._column_of]
+        return [*same, *own, *(self._spaced if is_unspaced(word) else ())]
+
+    def logits(self, texts: Sequence[MaskedText]) -> Iterator[tuple[list[int], Array]]:
+        """Runs the model on texts of like length together; yields the numbers of some texts and their logits.
+
+        The (M, C) float64 logits are those of their masks: text after text, and in a text in order.
+
+        Raises:
+            ModelError: a logit is not finite.
+        """
+        for numbers in _batches([len(text.ids) for text in texts], self.max_tokens_per_batch):
+            rows = [texts[number] for number in numbers]
+            width = len(rows[0].ids)
+            padded = [row.ids + [self.pad_id] * (width - len(row.ids)) for row in rows]
+            lengths = torch.tensor([len(row.ids) for row in rows])
+            mask = None if lengths.min() == width else (torch.arange(width) < lengths[:, None]).long()
+            places = [(i, position) for i, row in enumerate(rows) for position in row.positions]
+            found = self._forward(torch.tensor(padded), mask, torch.tensor(places)).double().cpu().numpy()
+            if not np.isfinite(found).all():
+                raise ModelError(
+                    self.model.name_or_path, "a logit of the masked language model is not finite", "Train it"
+                )
+            yield numbers, found
+
+    @torch.inference_mode()
+    def _forward(self, ids: Tensor, mask: Tensor | None, places: Tensor) -> Tensor:
+        """(M, C) logits at M (row, position) places; the head, half the work on all tokens, runs on these alone."""
+        device = self._ids.device
+        at = places.to(device).unbind(1)
+
+        def keep_places(module: nn.Module, inputs: Any, output: Any) -> Any:
+            output["last_hidden_state"] = output["last_hidden_state"][at][:, None]
+            return output
+
+        hook = self.model.base_model.register_forward_hook(keep_places)
+        try:
+            mask = None if mask is None else mask.to(device)
+            logits: Tensor = self.model(input_ids=ids.to(device), attention_mask=mask).logits
+        finally:
+            hook.remove()
+        return logits[:, 0].index_select(1, self._ids)
+
+
+def _open(name: str) -> tuple[Any, Any]:
+    path = str(assets.path(name)) if assets.is_bundled(name) else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model, info = AutoModelForMaskedLM.from_pretrained(
+            path, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        cause = shortened(str(error).split("\n")[0])
+        raise ModelError(
+            name,
+            f"can't be opened as a masked language model ({cause})",
+            "Name a folder or a hub model that has a masked-LM head and safetensors weights, or bundled:mini",
+        ) from error
+    if info["missing_keys"]:
+        raise ModelError(
+            name,
+            "the checkpoint holds no masked-LM head",
+            "Name one that does, such as bert-base-uncased or bundled:mini",
+        )
+    if not tokenizer.is_fast or tokenizer.mask_token_id is None:
+        lack = "mask token" if tokenizer.is_fast else "fast tokenizer, which says where a token stands in the text"
+        raise ModelError(name, f"has no {lack}", "Name a model such as bert-base-uncased or bundled:mini")
+    return model, tokenizer
+
+
+def _positions(model: Any) -> int:
+    """Tokens that the position embeddings are enough for; RoBERTa's begin after the number of the pad token."""
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    rows = getattr(model.config, "max_position_embeddings", None) or _UNLIMITED + 1
+    return int(rows if padding is None else rows - padding - 1)
+
+
+def _whole_words(tokenizer: Any, vocabulary_size: int) -> tuple[list[int], list[str]]:
+    """Ids and texts of the pieces that are a whole word."""
+    special = set(tokenizer.all_special_ids)
+    ids = [token for token in range(min(len(tokenizer), vocabulary_size)) if token not in special]
+    texts = [text.strip() for text in tokenizer.batch_decode([[token] for token in ids])]
+    found = [(token, text) for token, text in zip(ids, texts, strict=True) if find_words(text) == [(0, len(text))]]
+    before = tokenizer("a", add_special_tokens=False)["input_ids"]
+    if not found:
+        return [], []
+    again = tokenizer([f"a {text}" for _, text in found], add_special_tokens=False)["input_ids"]
+    whole = [pair for pair, back in zip(found, again, strict=True) if back == [*before, pair[0]]]
+    return [token for token, _ in whole], [text for _, text in whole]
+
+
+def _align(text: str, spans: Sequence[tuple[int, int]], *, cut: bool) -> list[Word]:
+    """The words of a text that are made of whole tokens; of a text that was cut, those that lie before the cut."""
+    words, token = [], 0
+    for start, end in find_words(text):
+        while token < len(spans) and spans[token][1] <= start:
+            token += 1
+        first = token
+        while token < len(spans) and spans[token][0] < end and spans[token][1] > start:
+            token += 1
+        if token == first:
+            continue
+        begins = spans[first][0] + text[spans[first][0]].isspace()  # some tokenizers count the space before
+        ends = spans[token - 1][1]
+        if begins >= start and (ends == end or (ends < end and not cut)):
+            words.append(Word(start, end, first, token - 1))
+    return words
+
+
+def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+    """Row numbers, longest first, at most `max_tokens` padded tokens a batch."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > max_tokens:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
