@@ -20,6 +20,20 @@ class MethodText(NamedTuple):
     paper: Paper
 
 
+def _arxiv(short: str, key: str, title: str, authors: str, year: int, number: str) -> Paper:
+    return Paper(
+        short,
+        f"""@misc{{{key},
+  title = {{{title}}},
+  author = {{{authors}}},
+  year = {{{year}}},
+  eprint = {{{number}}},
+  archivePrefix = {{arXiv}},
+  url = {{https://arxiv.org/abs/{number}}}
+}}""",
+    )
+
+
 SIMCSE = Paper(
     "Gao et al. 2021",
     """@inproceedings{gao-etal-2021-simcse,
@@ -45,6 +59,71 @@ SBERT = Paper(
   doi = {10.18653/v1/D19-1410},
   url = {https://aclanthology.org/D19-1410}
 }""",
+)
+
+MOCO = _arxiv(
+    "He et al. 2020",
+    "he2019moco",
+    "Momentum Contrast for Unsupervised Visual Representation Learning",
+    "He, Kaiming and Fan, Haoqi and Wu, Yuxin and Xie, Saining and Girshick, Ross",
+    2019,
+    "1911.05722",
+)
+BYOL = _arxiv(
+    "Grill et al. 2020",
+    "grill2020byol",
+    "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning",
+    "Grill, Jean-Bastien and Strub, Florian and Altch{\\'e}, Florent and others",
+    2020,
+    "2006.07733",
+)
+SWAV = _arxiv(
+    "Caron et al. 2020",
+    "caron2020swav",
+    "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments",
+    "Caron, Mathilde and Misra, Ishan and Mairal, Julien and Goyal, Priya and Bojanowski, Piotr and Joulin, Armand",
+    2020,
+    "2006.09882",
+)
+DEEP_CLUSTER = _arxiv(
+    "Caron et al. 2018",
+    "caron2018deepcluster",
+    "Deep Clustering for Unsupervised Learning of Visual Features",
+    "Caron, Mathilde and Bojanowski, Piotr and Joulin, Armand and Douze, Matthijs",
+    2018,
+    "1807.05520",
+)
+INSTANCE_DISCRIMINATION = _arxiv(
+    "Wu et al. 2018",
+    "wu2018instance",
+    "Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination",
+    "Wu, Zhirong and Xiong, Yuanjun and Yu, Stella and Lin, Dahua",
+    2018,
+    "1805.01978",
+)
+GIST = _arxiv(
+    "Solatorio 2024",
+    "solatorio2024gistembed",
+    "GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding Fine-tuning",
+    "Solatorio, Aivin V.",
+    2024,
+    "2402.16829",
+)
+CUTOFF = _arxiv(
+    "Shen et al. 2020",
+    "shen2020cutoff",
+    "A Simple but Tough-to-Beat Data Augmentation Approach for Natural Language Understanding and Generation",
+    "Shen, Dinghan and Zheng, Mingzhi and Shen, Yelong and Qu, Yanru and Chen, Weizhu",
+    2020,
+    "2009.13818",
+)
+IS_BERT = _arxiv(
+    "Zhang et al. 2020",
+    "zhang2020isbert",
+    "An Unsupervised Sentence Embedding Method by Mutual Information Maximization",
+    "Zhang, Yan and He, Ruidan and Liu, Zuozhu and Lim, Kwan Hui and Bing, Lidong",
+    2020,
+    "2009.12061",
 )
 
 METHODS = {
@@ -74,6 +153,50 @@ METHODS = {
         "SBERT, triplet objective",
         "An anchor is brought nearer to its positive than to its negative, by a margin of Euclidean distance.",
         SBERT,
+    ),
+    "moco": MethodText(
+        "MoCo, momentum contrast",
+        "A sentence's embedding is told from the keys of earlier sentences, which a slowly following copy of the "
+        "encoder made and a queue keeps.",
+        MOCO,
+    ),
+    "byol": MethodText(
+        "BYOL",
+        "The embedding that a slowly following copy of the encoder makes of one view is predicted from the other view; "
+        "there are no negatives.",
+        BYOL,
+    ),
+    "swav": MethodText(
+        "SwAV",
+        "Sentences are assigned to prototypes, evenly, and each view predicts the other's assignment.",
+        SWAV,
+    ),
+    "deep_cluster": MethodText(
+        "DeepCluster",
+        "Before each epoch the embeddings are clustered, and the clusters are the classes of the epoch.",
+        DEEP_CLUSTER,
+    ),
+    "instance_discrimination": MethodText(
+        "Instance discrimination",
+        "Each sentence is a class of its own, told from what a memory bank keeps of the others.",
+        INSTANCE_DISCRIMINATION,
+    ),
+    "gist": MethodText(
+        "GISTEmbed",
+        "Pairs are told from the other sentences of the batch, less those that a guide encoder finds too near.",
+        GIST,
+    ),
+    "cutoff_softmax": MethodText(
+        "SBERT classification with Cutoff",
+        "A softmax classifier of pairs must say the same of pairs from whose embedding layer a part is cut.",
+        CUTOFF,
+    ),
+    "is_bert": MethodText(
+        "IS-BERT",
+        "The embedding, a mean over convolutions of the token states, is to share information with the n-grams of its "
+        "own sentence and not with those of others. The convolutions read padding in plain sentence-transformers, so "
+        "that a vector depends a little on its batch there; opened with sentemb it does not.",
+        IS_BERT,
     ),
 }
 """By `method.kind`. A kind that is not here gets a card without a citation, and the card says so."""

