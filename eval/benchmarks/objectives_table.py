@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Train with every objective and scheme under one budget, several seeds each, and write the table that compares them.
 
-    python eval/benchmarks/objectives_table.py --data DIR --work runs/objectives --output eval/results/objectives.md
+    python eval/benchmarks/objectives_table.py --data DIR --output eval/results/objectives.md
 
 Every row starts from `bundled:mini` with [CLS], sees 60 batches of 32 and keeps the last encoder: nothing is picked on
-a dev score. What is already in --work is reused, so a table that was cut short goes on where it stopped.
+a dev score. Each run's figures go to a .jsonl file beside the table as soon as they are there; runs that it holds are
+not done again, so a table that was cut short goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import argparse
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
+import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,18 @@ OTHERS = ("simcse", "simcse-supervised", "sbert-softmax", "sbert-regression", "s
 """Of `recipes/smoke`: methods that have a page of their own."""
 SUITE = ("sts", "stsb-dev")
 UNTRAINED = "untrained"
+FIGURES = ("average", "stsb-dev", "alignment", "uniformity")
+HEAD = """# Every objective and scheme under one budget
+
+`bundled:mini`, [CLS], 60 steps of 32 rows, the last encoder; Spearman × 100 (`all`), mean ± standard deviation over
+the seeds. Average: STS12-16, STS-B test, SICK-R test. Alignment and uniformity on STS-B dev (Wang & Isola 2020; lower
+is better). Data: 3,200 Wikipedia sentences, but scored pairs (STS-B train) for `cosent`, `angle`, `sbert-regression`,
+NLI for `gist`, `cutoff-softmax`, `simcse-supervised` and the other `sbert`, TREC's questions for `sup-con-trec`.
+Those see labels, so they stand in this table to be compared with each other. Step: milliseconds, median of five
+interleaved rounds in one run, two CPU cores. Made by `eval/benchmarks/objectives_table.py`.
+
+| recipe | seeds | STS average | STS-B dev | alignment | uniformity | step |
+|---|---|---|---|---|---|---|"""
 
 
 def recipe_names() -> list[str]:
@@ -65,8 +78,8 @@ def measure(encoder: Any, data: Path) -> dict[str, float]:
     }
 
 
-def run(job: tuple[str, int], work: Path, data: Path, threads: int) -> None:
-    """Trains one recipe with one seed and measures its last encoder; does nothing when that was done before."""
+def run(job: tuple[str, int], data: Path, threads: int) -> dict[str, Any]:
+    """Trains one recipe with one seed and measures its last encoder."""
     import torch
     from rich.console import Console
 
@@ -76,20 +89,12 @@ def run(job: tuple[str, int], work: Path, data: Path, threads: int) -> None:
 
     recipe, seed = job
     torch.set_num_threads(threads)
-    file = work / f"{recipe.replace('/', '-')}-{seed}.json"
-    if file.exists():
-        return
     if recipe == UNTRAINED:
-        figures = measure(load("bundled:mini", "cls"), data)
-    else:
-        folder = file.with_suffix("")
-        shutil.rmtree(folder, ignore_errors=True)
+        return {"recipe": recipe, "seed": seed, **measure(load("bundled:mini", "cls"), data)}
+    with tempfile.TemporaryDirectory() as folder:
         loaded = load_recipe(recipe, [*BUDGET, *LAST, f"train.seed={seed}", "data.limit=3200"])
-        train(loaded, folder, data_dir=data, console=Console(quiet=True))
-        figures = measure(load(str(folder)), data)
-        shutil.rmtree(folder)
-    file.write_text(json.dumps(figures), encoding="utf-8")
-    print(f"{recipe} seed {seed}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()), flush=True)
+        train(loaded, Path(folder) / "run", data_dir=data, console=Console(quiet=True))
+        return {"recipe": recipe, "seed": seed, **measure(load(f"{folder}/run"), data)}
 
 
 def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) -> dict[str, float]:
@@ -131,21 +136,57 @@ def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) 
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
 
 
+def known_figures(file: Path) -> list[dict[str, Any]]:
+    """The runs that were measured before."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def spread(values: list[float]) -> str:
+    """The mean, and the standard deviation where there are several values."""
+    mean = f"{statistics.mean(values):.2f}"
+    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+def table(figures: list[dict[str, Any]], milliseconds: dict[str, float]) -> str:
+    """The Markdown page, sorted by the STS average."""
+    of_recipe: dict[str, list[dict[str, Any]]] = {}
+    for entry in figures:
+        of_recipe.setdefault(entry["recipe"], []).append(entry)
+    ordered = sorted(of_recipe, key=lambda name: -statistics.mean(entry["average"] for entry in of_recipe[name]))
+    rows = []
+    for name in ordered:
+        columns = [spread([entry[key] for entry in of_recipe[name]]) for key in FIGURES]
+        time_of = f"{milliseconds[name]:.0f}" if name in milliseconds else "–"
+        rows.append(f"| `{name}` | {len(of_recipe[name])} | {' | '.join(columns)} | {time_of} |")
+    return "\n".join([HEAD, *rows, ""])
+
+
 def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="where what was measured goes")
-    parser.add_argument("--output", type=Path, help="the Markdown file; without it, only train")
-    parser.add_argument("--recipes", nargs="+", metavar="NAME", help="only these; without it, all")
+    parser.add_argument("--output", type=Path, required=True, help="the Markdown file")
+    parser.add_argument("--recipes", nargs="+", metavar="NAME", help="train only these; without it, all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time")
+    parser.add_argument("--no-times", action="store_true", help="leave the times of a step out: the machine is busy")
     args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in args.recipes or recipe_names())]
+    file = args.output.with_suffix(".jsonl")
+    figures = known_figures(file)
+    done = {(entry["recipe"], entry["seed"]) for entry in figures}
+    names = args.recipes or recipe_names()
+    jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in names)]
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(partial(run, work=args.work, data=args.data, threads=threads), jobs))
+        running = [pool.submit(run, job, args.data, threads) for job in jobs if job not in done]
+        for future in as_completed(running):
+            figures.append(future.result())
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(figures[-1]) + "\n")
+            print(figures[-1], flush=True)
+    milliseconds = {} if args.no_times else step_times(names, args.data)
+    args.output.write_text(table(figures, milliseconds), encoding="utf-8")
 
 
 if __name__ == "__main__":
