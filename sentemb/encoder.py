@@ -154,7 +154,11 @@ def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
 
 
 def _prepare(encoder: SentenceTransformer) -> SentenceTransformer:
-    """No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights)."""
+    """An encoder as it is used here, whether built or opened.
+
+    No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights);
+    convolutions that see no padding.
+    """
     for module in encoder:
         if isinstance(module, CNN) and not module._forward_pre_hooks:
             module.register_forward_pre_hook(_zero_padding)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import CNN, Pooling
 
 from sentemb import __version__, assets
 from sentemb.embedding import embed
@@ -149,7 +149,9 @@ def check_folder(encoder: SentenceTransformer, folder: Path, *, place: str | Non
     expected = embed(encoder, texts)
     try:
         reloaded = SentenceTransformer(str(folder), device=str(encoder.device))
-        found = reloaded.encode(texts, show_progress_bar=False)
+        # plain sentence-transformers convolves padding (the card of such an encoder says so): one text at a time has none
+        batch_size = 1 if any(isinstance(module, CNN) for module in encoder) else len(texts)
+        found = reloaded.encode(texts, batch_size=batch_size, show_progress_bar=False)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise _failed(place, f"plain sentence-transformers does not open it ({shortened(str(error))})") from error
     if found.shape != expected.shape:

@@ -69,6 +69,7 @@ def test_the_table_is_opened_once_and_pickled_as_a_name(table):
 @pytest.mark.parametrize(
     "content",
     [b"no gzip", gzip.compress(b"no tab\n"), gzip.compress("ä\tn:".encode()), gzip.compress(b"a\tn:\n" * 99)[:-9]],
+    ids=["no gzip", "no tab", "no synonym", "cut short"],
 )
 def test_a_broken_table_is_named(tmp_path, content):
     file = tmp_path / "synonyms.txt.gz"

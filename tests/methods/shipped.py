@@ -14,6 +14,7 @@ SHIFTED = SENTENCES[3:] + SENTENCES[:3]
 NEGATIVES = [" ".join(reversed(s.lower().strip(".").split())) + " not" for s in SENTENCES]
 ROWS = {
     "sentences": [Row((text,)) for text in SENTENCES],
+    "labelled_sentences": [Row((text,), i % 2) for i, text in enumerate(SENTENCES)],
     "pairs": [Row(pair) for pair in zip(SENTENCES, SHIFTED, strict=True)],
     "triplets": [Row(texts) for texts in zip(SENTENCES, SHIFTED, NEGATIVES, strict=True)],
     "labelled_pairs": [Row(pair, i % 3) for i, pair in enumerate(zip(SENTENCES, SHIFTED, strict=True))],

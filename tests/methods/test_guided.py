@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching, embed
 from sentemb.encoder import build_encoder, insert_convolutions, load, save_encoder
+from sentemb.hub.export import export_encoder
 from sentemb.methods.cutoff import CutoffSoftmax
 from sentemb.methods.gist import GIST
 from sentemb.methods.is_bert import ISBERT
@@ -165,6 +166,10 @@ class TestISBERT:
         plain = SentenceTransformer(str(tmp_path / "encoder"), device="cpu")  # opens with no flag
         assert_allclose(plain.encode([SENTENCES[0]]), alone, atol=1e-5)
         assert abs(plain.encode([SENTENCES[0], long])[0] - alone).max() > 1e-3  # it convolves padding: the card says so
+
+    def test_its_encoder_is_exported_and_checked(self, tmp_path):
+        method, _ = is_bert()
+        assert export_encoder(method.encoder, tmp_path / "out").check.largest_difference < 1e-5
 
     def test_an_encoder_with_convolutions_keeps_them(self):
         method, _ = is_bert()
