@@ -78,9 +78,8 @@ class HeldOut:
             if self._times[text] == 1:
                 heapq.heappush(self._heap, (-number, text))
             if len(self._heap) > self._most:
-                driven_out = heapq.heappop(self._heap)
-                self._limit = -driven_out[0]
-                to_fit += [driven_out[1]] * self._times.pop(driven_out[1])
+                _, driven_out = heapq.heappop(self._heap)
+                to_fit += [driven_out] * self._times.pop(driven_out)
         return to_fit
 
     @property

@@ -221,8 +221,11 @@ def test_prompts_stay_with_the_encoder(encoder, fitted, tmp_path):
     assert_allclose(embed(load(str(tmp_path / "out")), SENTENCES), expected, atol=1e-4)
 
 
-def test_a_folder_that_gives_other_vectors_is_not_left_behind(encoder, fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "load", lambda _: encoder)
+@pytest.mark.parametrize("width", [31, 30])
+def test_a_folder_that_gives_other_vectors_is_not_left_behind(encoder, fitted, tmp_path, monkeypatch, width):
+    whitening = read_postprocess("whitening", dim=width)
+    other = build.fit(whitening, 32, [embed(encoder, [f"{a} {b}" for a in WORDS[:20] for b in WORDS[20:30]])])
+    monkeypatch.setattr(build, "load", lambda _: other.append(encoder))
     with pytest.raises(OutputError, match="opened by sentemb.load it gives other vectors"):
         build.save(encoder, fitted, tmp_path / "out", {}, SENTENCES)
     assert not list(tmp_path.iterdir())
