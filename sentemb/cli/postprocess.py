@@ -100,8 +100,9 @@ def postprocess(
     The linear kinds stream the corpus in flat memory. A flow keeps all vectors: 4 bytes x texts x width, 3 GB for a
     million of 768; --limit bounds it.
 
-    It helps raw encoders and can harm trained ones, so begin with --suggest. The judge is STS-B dev: English, and no
-    substitute for a test on your own task.
+    It helps some raw encoders, harms others and most trained ones, and the corpus decides too: learn from texts like
+    those you will compare, and begin with --suggest. The judge is STS-B dev: English, and no substitute for a test on
+    your own task.
 
     Example: sentemb postprocess bundled:mini --kind whitening --corpus bundled:wiki --output whitened
     """
