@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,14 +48,18 @@ def postprocess(
         int | None,
         typer.Option(
             "--dim",
-            help="Dimensions that whitening keeps. [default: 256 of wider embeddings, else all that vary: one less "
-            "than the width after a layer norm]",
+            help="Dimensions that whitening keeps. (default: 256 of wider embeddings, else all that vary: one less "
+            "than the width after a layer norm)",
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Another setting of the kind, as in --set shrinkage=0.1. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another setting, repeatable. whitening: shrinkage, eigenvalue_floor, form, ddof. standardise: "
+            "variance_floor, ddof. common_components: n_removed. flow: preset (released, paper: its architecture), "
+            "epochs, patience, batch_size, learning_rate, seed and more.",
         ),
     ] = None,
     suggest: Annotated[
@@ -62,10 +67,10 @@ def postprocess(
     ] = False,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help='A column of texts; repeatable. [default: "text", or the only one]'),
+        typer.Option("--column", help='A column of texts; repeatable. (default: "text", or the only one)'),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Read so many texts. [default: all; 5000 with --suggest]")
+        int | None, typer.Option("--limit", min=1, help="Read so many texts. (default: all; 5000 with --suggest)")
     ] = None,
     held_out: Annotated[
         int,
@@ -77,7 +82,7 @@ def postprocess(
         Path | None, typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" stands for.')
     ] = None,
     pooling: Annotated[
-        Pooler | None, typer.Option("--pooling", help="Read out with this. [default: as saved; mean for a raw encoder]")
+        Pooler | None, typer.Option("--pooling", help="Read out with this. (default: as saved; mean for a raw encoder)")
     ] = None,
     device: Annotated[Device, typer.Option("--device", help="Where to encode.")] = "auto",
     batch_tokens: Annotated[
@@ -100,9 +105,8 @@ def postprocess(
     The linear kinds stream the corpus in flat memory. A flow keeps all vectors: 4 bytes x texts x width, 3 GB for a
     million of 768; --limit bounds it.
 
-    It helps some raw encoders, harms others and most trained ones, and the corpus decides too: learn from texts like
-    those you will compare, and begin with --suggest. The judge is STS-B dev: English, and no substitute for a test on
-    your own task.
+    It helps some encoders and harms others, and the corpus decides too: learn from texts like those you will compare,
+    and begin with --suggest. The judge is STS-B dev: English, and no substitute for a test on your own task.
 
     Example: sentemb postprocess bundled:mini --kind whitening --corpus bundled:wiki --output whitened
     """
@@ -137,7 +141,10 @@ def postprocess(
     limit = limit or (_SAMPLE if suggest else None)
     texts = build.CorpusTexts(corpus, column or [], limit=limit, held_out=held_out, data_dir=data)
     if config is None or output is None:
-        _suggest(base, width, texts, data, command=f"sentemb postprocess {model}", corpus=corpus, as_json=as_json)
+        options = [*(word for name in column or [] for word in ("--column", name))]
+        options += ["--pooling", pooling] if pooling else []
+        command = shlex.join(["sentemb", "postprocess", model, "--corpus", corpus, *options])
+        _suggest(base, width, texts, data, command=command, as_json=as_json)
         return
     with _progress(errors_console()) as tell:
         fitted = build.fit(config, width, _encoded(texts, base, tell), on_epoch=_tell_epoch)
@@ -217,9 +224,7 @@ def _record(
 
 
 # ------------------------------------------------------------------------------------------------ suggest
-def _suggest(
-    base: Any, width: int, texts: CorpusTexts, data: Path | None, *, command: str, corpus: str, as_json: bool
-) -> None:
+def _suggest(base: Any, width: int, texts: CorpusTexts, data: Path | None, *, command: str, as_json: bool) -> None:
     from sentemb.postprocess.moments import Moments
     from sentemb.recipe.build_postprocess import fit_moments
 
@@ -241,11 +246,11 @@ def _suggest(
     if as_json:
         print_json({"candidates": [state.to_json() for state in ranked], "recommendation": sentence})
     else:
-        title = f"Fitted on {texts.n_fitted:,} texts of {corpus}, sorted by STS-B dev (Spearman × 100)"
+        title = f"Fitted on {texts.n_fitted:,} texts, sorted by STS-B dev (Spearman × 100)"
         results_console().print(_ranking(title, ranked, _notes(texts, overlap)))
         typer.echo(sentence)
     if sentence.startswith("Take"):
-        _say(f"Next: {command} {tried[ranked[0].name][0]} --corpus {corpus} --output DIR")
+        _say(f"Next: {command} {tried[ranked[0].name][0]} --output DIR")
 
 
 def _candidates(moments: Any) -> dict[str, tuple[str, LinearConfig]]:

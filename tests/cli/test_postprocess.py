@@ -190,6 +190,12 @@ def test_a_slip_is_told_before_the_model_is_opened(sentemb, corpus, monkeypatch)
     assert "unknown kind" in sentemb("bundled:mini", "--kind", "x", "--corpus", corpus, "--output", "out")[2]
 
 
+def test_help_tells_the_defaults_that_depend_on_the_encoder(sentemb, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = " ".join(sentemb("--help")[1].replace("│", " ").split())
+    assert "256 of wider embeddings, else all that vary" in out and "5000 with --suggest" in out
+
+
 # ------------------------------------------------------------------------------------------------ suggest
 def test_suggest_sorts_what_it_tried_and_writes_nothing(sentemb, model, corpus):
     code, out, errors = sentemb(model, "--corpus", corpus, "--suggest", "--json")
@@ -226,8 +232,10 @@ def test_what_is_recommended():
 def test_suggest_names_the_command_to_run_next(sentemb, model, corpus, monkeypatch):
     found = [measured("as it is", 50.0), measured("whitening 31", 55.0, 2.0, 7.5)]
     monkeypatch.setattr(verb, "_measure", lambda *_: found)
-    _, out, errors = sentemb(model, "--corpus", corpus, "--suggest", "--json")
+    Path("a b.tsv").write_text("one\tn\n" + corpus.read_text().replace("\n", "\t1\n"))
+    _, out, errors = sentemb(model, "--corpus", "a b.tsv", "--column", "one", "--pooling", "cls", "--suggest", "--json")
     assert json.loads(out)["recommendation"].startswith("Take whitening 31: ")
-    assert f"Next: sentemb postprocess {model} --kind whitening --dim 31 --corpus {corpus} --output DIR" in errors
+    options = "--corpus 'a b.tsv' --column one --pooling cls --kind whitening --dim 31 --output DIR"
+    assert f"Next: sentemb postprocess {model} {options}" in errors
     monkeypatch.setattr(verb, "_measure", lambda *_: found[:1])
     assert "Next" not in sentemb(model, "--corpus", corpus, "--suggest")[2]
