@@ -14,6 +14,7 @@ from sentemb.cli.console import errors_console
 from sentemb.cli.encode import encode
 from sentemb.cli.evaluate import evaluate
 from sentemb.cli.export import export
+from sentemb.cli.postprocess import postprocess
 from sentemb.cli.push import push
 from sentemb.cli.recipes import app as recipes_app
 from sentemb.cli.train import train
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("encode")(encode)
+app.command("postprocess")(postprocess)
 app.command("export")(export)
 app.command("push")(push)
 app.add_typer(recipes_app, name="recipes")
