@@ -149,7 +149,7 @@ def check_folder(encoder: SentenceTransformer, folder: Path, *, place: str | Non
     expected = embed(encoder, texts)
     try:
         reloaded = SentenceTransformer(str(folder), device=str(encoder.device))
-        # plain sentence-transformers convolves padding (the card of such an encoder says so): one text at a time has none
+        # plain sentence-transformers convolves padding, as the card of such an encoder says: one text has none
         batch_size = 1 if any(isinstance(module, CNN) for module in encoder) else len(texts)
         found = reloaded.encode(texts, batch_size=batch_size, show_progress_bar=False)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:

@@ -1,13 +1,9 @@
-"""From a post-processor's settings and a stream of texts to an encoder that ends in it, measured before and after."""
+"""From a post-processor's settings and a stream of embeddings to an encoder that ends in it."""
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +11,9 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from sentemb.data.formats import named_columns, text_column
-from sentemb.data.sources import read_picked
 from sentemb.embedding import embed
 from sentemb.encoder import append_affine, append_flow, load, save_encoder
-from sentemb.errors import ConfigError, DataError, OutputError, shortened
-from sentemb.evaluation.pairs import load_pairs
-from sentemb.evaluation.suite import score_encoders
-from sentemb.evaluation.tasks import TASKS
-from sentemb.metrics.bootstrap import Difference
-from sentemb.metrics.space import SpaceReport, describe_space
+from sentemb.errors import ConfigError, OutputError
 from sentemb.postprocess.affine import AffinePostProcessor
 from sentemb.postprocess.common_components import CommonComponents
 from sentemb.postprocess.flow import Flow, FlowArchitecture
@@ -36,137 +25,15 @@ from sentemb.postprocess.standardise import Standardise
 from sentemb.postprocess.whitening import Whitening
 from sentemb.recipe.postprocess import RECORD, CommonComponentsConfig, FlowConfig, LinearConfig, WhiteningConfig
 from sentemb.saving import replace_folder, write_json
-from sentemb.types import Embedder
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-MIN_DESCRIBED = 100
-"""Fewer held-out texts give no figures of the space: among a handful of neighbours hubness says nothing."""
-
-_BLOCK = 4096  # texts read, encoded and taken in at once
-_N_FIRST = 8
+_AT_ONCE = 4096  # rows through a flow at once
 _USUAL_WIDTH = 256  # Su et al. 2021, of 768
 _TOLERANCE = 1e-4  # of a vector's length. Whitening enlarges float32 noise: 1e-5 at the full width of bundled:mini
 _ARCHITECTURES = {"paper": PAPER.architecture, "released": RELEASED.architecture}
 
 
-# ------------------------------------------------------------------------------------------------ texts
-class HeldOut:
-    """A stream of texts cut in two: of the tenth of distinct texts with the lowest hashes, the `most` lowest are kept.
-
-    So the kept texts are drawn evenly from the whole stream, whatever its order and length; a repeated text lies on
-    one side only; and the same texts give the same cut. Memory holds no more than is kept.
-
-    Args:
-        most: ≥ 0, kept at most.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._limit = most, 2**64 // 10 if most else 0
-        self._heap: list[tuple[int, str]] = []  # the highest hash first
-        self._times: Counter[str] = Counter()
-
-    def split(self, texts: Iterable[str]) -> list[str]:
-        """Those to fit on, among them earlier ones that lower hashes have driven out."""
-        to_fit: list[str] = []
-        for text in texts:
-            number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-            if number >= self._limit:
-                to_fit.append(text)
-                continue
-            self._times[text] += 1
-            if self._times[text] == 1:
-                heapq.heappush(self._heap, (-number, text))
-            if len(self._heap) > self._most:
-                _, driven_out = heapq.heappop(self._heap)
-                to_fit += [driven_out] * self._times.pop(driven_out)
-        return to_fit
-
-    @property
-    def texts(self) -> list[str]:
-        """What is kept so far, each text once, sorted."""
-        return sorted(self._times)
-
-
-class CorpusTexts:
-    """The texts of a source for one fit, some held out, and what of STS-B is among the others.
-
-    Args:
-        source: as `sentemb.data.sources` reads it.
-        columns: each a column of texts; none: `text`, else `sentence`, else the only one.
-        limit: read so many texts from the start; None: all.
-        held_out: texts kept from the fit, at most; never more than about a tenth.
-        data_dir: the data folder.
-    """
-
-    def __init__(
-        self, source: str, columns: Sequence[str], *, limit: int | None, held_out: int, data_dir: Path | None
-    ) -> None:
-        self._pick = named_columns(columns) if columns else text_column
-        self._source, self._limit, self._data_dir = source, limit, data_dir
-        self._held_out = HeldOut(held_out)
-        self._sentences = {task: _sentences_of(task, data_dir) for task in ("stsb-dev", "stsb-test")}
-        self._found: set[str] = set()
-        self.first: list[str] = []  # of those fitted on, to look at again
-        self.n_read = self.n_empty = self.n_fitted = 0
-
-    def blocks(self) -> Iterator[list[str]]:
-        """The texts to fit on, a few thousand at a time.
-
-        Raises:
-            DataError: the source can't be read, a value is no text, or no text is left to fit on.
-        """
-        scored = set().union(*self._sentences.values())
-        texts = islice(self._texts(), self._limit)
-        while block := list(islice(texts, _BLOCK)):
-            self.n_read += len(block)
-            to_fit = self._held_out.split(block)
-            self.n_fitted += len(to_fit)
-            self._found |= scored.intersection(map(_plain, to_fit))
-            self.first = self.first or to_fit[:_N_FIRST]
-            if to_fit:
-                yield to_fit
-        if not self.n_fitted:
-            problem = f"{self.n_read} texts are read, and none is left to fit on"
-            raise DataError(self._source, problem, "Name a corpus of a few thousand texts")
-
-    @property
-    def held_out(self) -> list[str]:
-        """The texts kept from the fit."""
-        return self._held_out.texts
-
-    def overlap(self) -> dict[str, tuple[int, int]]:
-        """Of each STS-B split: how many of its sentences are among the texts fitted on, and how many it has.
-
-        Case and white space don't count; a sentence that the split holds twice counts twice.
-        """
-        return {
-            task: (sum(times for text, times in counts.items() if text in self._found), counts.total())
-            for task, counts in self._sentences.items()
-        }
-
-    def _texts(self) -> Iterator[str]:
-        for record in read_picked(self._source, self._pick, data_dir=self._data_dir):
-            for value in record.values:
-                if value is None or not str(value).strip():
-                    self.n_empty += 1
-                elif isinstance(value, str):
-                    yield value
-                else:
-                    problem = f"{shortened(value)} is not a text"
-                    raise DataError(record.place, problem, "Correct the row, or name another --column")
-
-
-def _sentences_of(task: str, data_dir: Path | None) -> Counter[str]:
-    pairs = load_pairs(TASKS[task], data_dir)
-    return Counter(map(_plain, (*pairs.first, *pairs.second)))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-# ------------------------------------------------------------------------------------------------ fit
 @dataclass(frozen=True)
 class Fitted:
     """A post-processor that has learnt from a corpus.
@@ -185,8 +52,8 @@ class Fitted:
             return self.processor.transform(embeddings)
         with torch.no_grad():
             parts = [
-                self.processor(torch.from_numpy(embeddings[start : start + _BLOCK]))[0].numpy()
-                for start in range(0, len(embeddings), _BLOCK)
+                self.processor(torch.from_numpy(embeddings[start : start + _AT_ONCE]))[0].numpy()
+                for start in range(0, len(embeddings), _AT_ONCE)
             ]
         return np.concatenate(parts)
 
@@ -276,79 +143,6 @@ def _linear(config: LinearConfig) -> AffinePostProcessor:
     if isinstance(config, WhiteningConfig):
         return Whitening(**settings)
     return CommonComponents(**settings) if isinstance(config, CommonComponentsConfig) else Standardise(**settings)
-
-
-# ------------------------------------------------------------------------------------------------ measure
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What one state of the embeddings is worth.
-
-    Attributes:
-        name: what it is called.
-        width: of the embeddings.
-        stsb_dev: Spearman × 100 of the cosines on STS-B dev.
-        difference: of it to the first state, × 1, on the same resamples; None for the first.
-        space: of the held-out texts; None where they are fewer than `MIN_DESCRIBED`.
-    """
-
-    name: str
-    width: int
-    stsb_dev: float
-    difference: Difference | None
-    space: SpaceReport | None
-
-    def to_json(self) -> dict[str, Any]:
-        """By the names above, the difference × 100 with its 95 % interval."""
-        found: dict[str, Any] = {"name": self.name, "width": self.width, "stsb_dev_spearman": round(self.stsb_dev, 4)}
-        if self.difference is not None:
-            low, high = self.difference.interval95
-            found["difference"] = round(100 * self.difference.value, 4)
-            found["interval95"] = [round(100 * low, 4), round(100 * high, 4)]
-        return found | {"space": self.space and self.space.to_json()}
-
-
-def measure(
-    base: Embedder,
-    transforms: Mapping[str, Callable[[Array], Array]],
-    held_out: Sequence[str],
-    *,
-    data_dir: Path | None = None,
-) -> list[Measured]:
-    """STS-B dev and the figures of the space under each transform of the same embeddings, encoded once.
-
-    Args:
-        base: the encoder without a post-processor.
-        transforms: name → (N, D) to (N, K); the others are compared with the first.
-        held_out: texts that no transform was fitted on.
-        data_dir: the data folder; STS-B dev needs none.
-
-    Raises:
-        ModelError, DataError: embeddings that have collapsed.
-    """
-    remembered: dict[str, Array] = {}
-
-    def encode(texts: Sequence[str]) -> Array:
-        new = [text for text in dict.fromkeys(texts) if text not in remembered]
-        remembered.update(zip(new, base(new), strict=True))
-        return np.stack([remembered[text] for text in texts])
-
-    def under(transform: Callable[[Array], Array]) -> Embedder:
-        return lambda texts: transform(encode(texts))
-
-    embedders = {name: under(transform) for name, transform in transforms.items()}
-    scores = score_encoders(embedders, "stsb-dev", data_dir=data_dir)
-    differences = [None, *(comparison.difference for comparison in scores.comparisons)]
-    probe = list(held_out) if len(held_out) >= MIN_DESCRIBED else []
-    return [
-        Measured(
-            model.name,
-            embedders[model.name](["a"]).shape[1],
-            model.tasks[0].spearman["all"],
-            difference,
-            describe_space(embedders[model.name](probe)) if probe else None,
-        )
-        for model, difference in zip(scores.models, differences, strict=True)
-    ]
 
 
 # ------------------------------------------------------------------------------------------------ save

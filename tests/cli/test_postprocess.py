@@ -14,10 +14,11 @@ from sentence_transformers import SentenceTransformer
 from sentemb.assets import path
 from sentemb.cli import main as cli
 from sentemb.cli import postprocess as verb
+from sentemb.cli import postprocess_suggest as suggest
 from sentemb.embedding import embed
 from sentemb.encoder import load
 from sentemb.metrics.bootstrap import Difference, Interval
-from sentemb.recipe.build_postprocess import Measured
+from sentemb.recipe.measure_postprocess import Measured
 from tests.tiny import SENTENCES, WORDS, save_tiny
 
 
@@ -220,22 +221,22 @@ def measured(name, score, low=None, high=None):
 def test_what_is_recommended():
     as_it_is = measured("as it is", 50.0)
     better, worse = measured("whitening 8", 55.0, 2.0, 7.5), measured("standardise", 40.0, -12.0, -8.0)
-    assert verb.recommendation([better, as_it_is, worse]).startswith(
+    assert suggest.recommendation([better, as_it_is, worse]).startswith(
         "Take whitening 8: 55.00 on STS-B dev against 50.00 as it is (+5.00, 95 % interval +2.00 to +7.50). "
     )
-    assert "within chance" in verb.recommendation([measured("whitening 8", 51.0, -0.5, 2.0), as_it_is])
-    assert verb.recommendation([as_it_is, worse]) == (
+    assert "within chance" in suggest.recommendation([measured("whitening 8", 51.0, -0.5, 2.0), as_it_is])
+    assert suggest.recommendation([as_it_is, worse]) == (
         "Leave it as it is: with 50.00 on STS-B dev it is the best of all 2."
     )
 
 
 def test_suggest_names_the_command_to_run_next(sentemb, model, corpus, monkeypatch):
     found = [measured("as it is", 50.0), measured("whitening 31", 55.0, 2.0, 7.5)]
-    monkeypatch.setattr(verb, "_measure", lambda *_: found)
+    monkeypatch.setattr(verb, "measure_states", lambda *_: found)
     Path("a b.tsv").write_text("one\tn\n" + corpus.read_text().replace("\n", "\t1\n"))
     _, out, errors = sentemb(model, "--corpus", "a b.tsv", "--column", "one", "--pooling", "cls", "--suggest", "--json")
     assert json.loads(out)["recommendation"].startswith("Take whitening 31: ")
     options = "--corpus 'a b.tsv' --column one --pooling cls --kind whitening --dim 31 --output DIR"
     assert f"Next: sentemb postprocess {model} {options}" in errors
-    monkeypatch.setattr(verb, "_measure", lambda *_: found[:1])
+    monkeypatch.setattr(verb, "measure_states", lambda *_: found[:1])
     assert "Next" not in sentemb(model, "--corpus", corpus, "--suggest")[2]

@@ -14,6 +14,7 @@ from sentemb.embedding import embed
 from sentemb.encoder import load
 from sentemb.errors import ConfigError, ConfigErrors, DataError, OutputError
 from sentemb.recipe import build_postprocess as build
+from sentemb.recipe import corpus_texts, measure_postprocess
 from sentemb.recipe.postprocess import KINDS, FlowConfig, WhiteningConfig, read_postprocess
 from tests.tiny import SENTENCES, WORDS, tiny_encoder
 
@@ -80,7 +81,7 @@ def test_the_held_out_texts_are_the_lowest_hashes_of_a_tenth(most, block):
     rng = np.random.default_rng(0)
     texts = [f"text {number}" for number in rng.integers(0, 700, size=2000)]  # many of them repeated
     lowest = sorted((text for text in set(texts) if hash_of(text) < 2**64 // 10), key=hash_of)[:most]
-    cut = build.HeldOut(most)
+    cut = corpus_texts.HeldOut(most)
     fitted = [text for start in range(0, len(texts), block) for text in cut.split(texts[start : start + block])]
     assert sorted(lowest) == cut.texts
     assert Counter(fitted) == Counter(text for text in texts if text not in lowest)
@@ -90,11 +91,11 @@ def test_the_held_out_texts_are_the_lowest_hashes_of_a_tenth(most, block):
 
 def corpus(path, **changes):
     settings = {"limit": None, "held_out": 0, "data_dir": None} | changes
-    return build.CorpusTexts(str(path), settings.pop("columns", []), **settings)
+    return corpus_texts.CorpusTexts(str(path), settings.pop("columns", []), **settings)
 
 
 def test_a_corpus_is_read_in_blocks_without_its_empty_texts(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "_BLOCK", 3)
+    monkeypatch.setattr(corpus_texts, "_BLOCK", 3)
     (tmp_path / "a.txt").write_text("a\n\nb\n  \nc\nd\ne\n")
     texts = corpus(tmp_path / "a.txt")
     assert list(texts.blocks()) == [["a", "b", "c"], ["d", "e"]]
@@ -240,7 +241,7 @@ def test_measure_compares_with_the_first_and_encodes_each_text_once(encoder):
         return embed(encoder, texts)
 
     held_out = [f"a {word} {other}" for word in WORDS[:11] for other in WORDS[:10]]
-    first, second = build.measure(base, {"same": lambda x: x, "half": lambda x: x[:, :16]}, held_out)
+    first, second = measure_postprocess.measure(base, {"same": lambda x: x, "half": lambda x: x[:, :16]}, held_out)
     assert max(seen.values()) == 1
     assert (first.name, first.width, first.difference) == ("same", 32, None)
     assert (second.name, second.width) == ("half", 16)
@@ -248,4 +249,4 @@ def test_measure_compares_with_the_first_and_encodes_each_text_once(encoder):
     assert_allclose(100 * second.difference.value, second.stsb_dev - first.stsb_dev, atol=1e-9)
     assert second.to_json()["difference"] == round(second.stsb_dev - first.stsb_dev, 4)
     assert (second.space.n_vectors, second.space.width) == (110, 16)
-    assert build.measure(base, {"same": lambda x: x}, held_out[:99])[0].space is None
+    assert measure_postprocess.measure(base, {"same": lambda x: x}, held_out[:99])[0].space is None

@@ -1,0 +1,132 @@
+"""What `sentemb postprocess` tells: progress, warnings, tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sentemb.cli.console import errors_console
+
+if TYPE_CHECKING:
+    from sentemb.evaluation.table import TextTable
+    from sentemb.postprocess.flow_fit import FlowEpoch
+    from sentemb.recipe.corpus_texts import CorpusTexts
+    from sentemb.recipe.measure_postprocess import Measured
+
+_A_FEW = 5  # sentences of STS-B that a corpus may hold by chance
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    errors_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn_of_overlap(texts: CorpusTexts) -> dict[str, tuple[int, int]]:
+    """Tells which STS-B splits are in the texts fitted on, but for a few sentences; gives those."""
+    overlap = {task: counts for task, counts in texts.overlap().items() if counts[0] > _A_FEW}
+    for task, (found, total) in overlap.items():
+        held = f"the fit text holds {found:,} of the {total:,} sentences of {task}"
+        if 2 * found >= total:
+            say(f"warning: {held}: this is the papers' target setting; label it so")
+        else:
+            say(f"warning: {held}: its score there is flattered; leave them out, or say so beside the score")
+    return overlap
+
+
+def notes(texts: CorpusTexts, overlap: dict[str, tuple[int, int]]) -> tuple[str, ...]:
+    """What a reader must know of the figures."""
+    from sentemb.recipe.measure_postprocess import MIN_DESCRIBED
+
+    n = len(texts.held_out)
+    space = f"The space: {n:,} held-out texts that nothing was fitted on; compare figures of one number of texts only."
+    if n < MIN_DESCRIBED:
+        space = f"No figures of the space: {n} texts were held out, and {MIN_DESCRIBED} are needed."
+    seen = "STS-B dev is in part text that was fitted on (see the warning)." if "stsb-dev" in overlap else ""
+    empty = f"{texts.n_empty:,} empty texts were left out." if texts.n_empty else ""
+    return tuple(note for note in (space, seen, empty) if note)
+
+
+def difference(state: Measured) -> str:
+    """The difference to the first state, with its interval; empty for the first."""
+    if state.difference is None:
+        return ""
+    low, high = state.difference.interval95
+    return f"{100 * state.difference.value:+.2f}, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+
+
+_FIGURES = {
+    "mean_cosine": ("mean cosine", "of all pairs; 0 is isotropic"),
+    "isoscore": ("IsoScore", "0 (one axis) to 1 (equal variance on all)"),
+    "effective_rank": ("effective rank", "1 to the width, or the texts"),
+    "centred_effective_rank": ("  mean removed", "the same of the rows less their mean"),
+    "hubness": ("hubness", "skewness of the 10-occurrences; about 0 without hubs"),
+}
+
+
+def _figure(state: Measured, name: str) -> str:
+    value = float(getattr(state.space, name))
+    return f"{value:.1f}" if "rank" in name else f"{value:.3f}"
+
+
+def before_and_after(title: str, before: Measured, after: Measured, notes: tuple[str, ...]) -> TextTable:
+    """A figure a row."""
+    from sentemb.evaluation.table import TableRow, TextTable
+
+    score = f"Spearman × 100 ({difference(after)})"
+    rows = [
+        TableRow(("STS-B dev", f"{before.stsb_dev:.2f}", f"{after.stsb_dev:.2f}", score)),
+        TableRow(("width", str(before.width), str(after.width), "of the embeddings")),
+    ]
+    if before.space and after.space:
+        rows += [
+            TableRow((heading, _figure(before, name), _figure(after, name), meaning))
+            for name, (heading, meaning) in _FIGURES.items()
+        ]
+    return TextTable(title, ("Figure", "before", "after", "What it is"), (tuple(rows),), notes)
+
+
+def ranking(title: str, ranked: Sequence[Measured], notes: tuple[str, ...]) -> TextTable:
+    """A state of the embeddings a row."""
+    from sentemb.evaluation.table import TableRow, TextTable
+
+    figures = ("mean_cosine", "isoscore", "effective_rank", "hubness") if ranked[0].space else ()
+    rows = tuple(
+        TableRow(
+            (
+                state.name,
+                str(state.width),
+                f"{state.stsb_dev:.2f}",
+                *(_figure(state, name) for name in figures),
+                difference(state),
+            )
+        )
+        for state in ranked
+    )
+    columns = ("Embeddings", "width", "STS-B dev", *(_FIGURES[name][0] for name in figures), "Against as it is")
+    return TextTable(title, columns, (rows,), notes)
+
+
+def tell_epoch(epoch: FlowEpoch) -> None:
+    """One line on an epoch of a flow."""
+    say(f"flow: epoch {epoch.epoch}, {epoch.held_out_bits:.4f} bits per dimension on rows held out of training")
+
+
+@contextmanager
+def progress(console: Any, doing: str = "loading the texts") -> Iterator[Callable[[int], None]]:
+    """A spinner on a terminal; else a plain line every ten seconds."""
+    said = time.monotonic()
+
+    def line(n_read: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            say(f"{n_read:,} texts encoded")
+
+    if not console.is_terminal:
+        yield line
+        return
+    with console.status(doing) as status:
+        yield lambda n_read: status.update(f"{n_read:,} texts encoded")
