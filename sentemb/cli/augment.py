@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sentemb.corpus.augment_job import Pair
     from sentemb.corpus.augment_state import AugmentState
     from sentemb.corpus.progress import Progress
+    from sentemb.recipe.document import KeyPath
     from sentemb.recipe.views import TextViewConfig
 
 _DEFAULT = AugmentSettings(views=[])
@@ -174,27 +176,38 @@ def _configs(views: list[str]) -> list[TextViewConfig]:
     from sentemb.recipe.document import Document, Place, override
     from sentemb.recipe.errors import validate
 
-    inside = ("views", 0, 0, "views")  # `sometimes` holds views of words only, so that a cutoff is refused as unknown
     block: dict[str, Any] = {"kind": "sometimes", "probability": 1, "views": [None] * len(views)}
+    # `sometimes` holds views of words only, so that a cutoff is refused as unknown
     recipe = {"method": {"kind": "simcse"}, "data": {"source": "-"}, "views": [[block], []]}
     document = Document(recipe, {(): Place(0, "--view")})
     shown = {}
     for number, view in enumerate(views):
         setting = f"views.0.0.views.{number}={f'{{kind: {view}}}' if view.isidentifier() else view}"
-        shown[" ".join(f"--set {setting}".split())] = f"--view {view}"
         override(document, setting, number)
+        shown[" ".join(f"--set {setting}".split())] = f"--view {view}"
+        path: KeyPath = ("views", 0, 0, "views", number)
+        document.places |= {inner: document.place(path) for inner in _paths(path, block["views"][number])}
     try:
         document.raise_findings()  # what is no YAML has no value that could be validated
         (held,) = (validate(document).views or [[]])[0]
     except ConfigErrors as errors:
         raise ConfigErrors(
             finding._replace(
-                path=finding.path[len(inside) + 1 :],
+                path=finding.path[5:],
+                problem=finding.problem.replace(finding.place.text, shown[finding.place.text]),
                 place=finding.place._replace(text=shown[finding.place.text]),
             ).error()
             for finding in sorted(document.findings, key=lambda finding: finding.place)
         ) from errors
     return list(held.views)  # type: ignore[union-attr]
+
+
+def _paths(path: KeyPath, value: Any) -> Iterator[KeyPath]:
+    """The key paths of a value and of all that it holds."""
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _paths((*path, key), child)
 
 
 # ------------------------------------------------------------------------------------------------ progress

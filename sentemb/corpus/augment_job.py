@@ -140,9 +140,10 @@ def augment_corpus(
             return _finished(output, found, changed)
         state = AugmentState(**{**found.to_json(), "inputs": state.inputs})
     texts = TextStream(inputs, settings, data_dir, progress.count_bytes)
-    with _saying_what_is_kept(state, output, inputs):
+    progress.rows_kept = state.texts
+    with _saying_what_is_kept(progress, output, inputs):
         _skip(texts, state, changed)
-        progress.rows_kept, progress.bytes_kept, progress.started = state.texts, progress.bytes_read, time.monotonic()
+        progress.bytes_kept, progress.started = progress.bytes_read, time.monotonic()
         while block := texts.take(BLOCK_TEXTS):
             pairs = make_pairs(view, [row.text for row in block], settings, first=state.texts)
             _append(output, pairs, state)
@@ -226,17 +227,18 @@ def _finished(output: Path, found: AugmentState, changed: Sequence[str]) -> Augm
 
 
 @contextmanager
-def _saying_what_is_kept(state: AugmentState, output: Path, inputs: Sequence[str]) -> Iterator[None]:
-    """Adds to an error how much is safe, and that the run can go on."""
+def _saying_what_is_kept(progress: Progress, output: Path, inputs: Sequence[str]) -> Iterator[None]:
+    """Adds to an error how much is recorded, and that the run can go on."""
     try:
         yield
     except ConfigError:
         raise
     except SentembError as error:
-        if not state.rows or STANDARD_INPUT in inputs:
+        done = progress.rows_kept + progress.rows
+        if not done or STANDARD_INPUT in inputs:
             raise
         remedy = error.remedy
         if isinstance(error, OutputError):
             remedy = remedy.replace("run it again", "run it again with --resume")
-        kept = f"{state.rows:,} rows are kept in {part_of(output)}; --resume goes on after them"
+        kept = f"the pairs of {done:,} texts are kept in {part_of(output)}; --resume goes on after them"
         raise type(error)(error.place, f"{error.problem} ({kept})", remedy) from error
