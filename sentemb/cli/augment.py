@@ -193,7 +193,7 @@ def _configs(views: list[str]) -> list[TextViewConfig]:
     except ConfigErrors as errors:
         raise ConfigErrors(
             finding._replace(
-                path=finding.path[5:],
+                path=finding.path[5:],  # below views.0.0.views.NUMBER
                 problem=finding.problem.replace(finding.place.text, shown[finding.place.text]),
                 place=finding.place._replace(text=shown[finding.place.text]),
             ).error()
