@@ -32,7 +32,7 @@ from sentemb.errors import ConfigError, DataError, OutputError, SentembError
 from sentemb.saving import writing
 from sentemb.types import TextView
 
-BLOCK_TEXTS = 1024
+BLOCK_TEXTS = 256
 """Texts that are viewed together and recorded at once, at most; bounds memory and what a kill costs."""
 
 
