@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sentemb import __version__
+from sentemb.cli.augment import augment
 from sentemb.cli.console import errors_console
 from sentemb.cli.encode import encode
 from sentemb.cli.evaluate import evaluate
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("train")(train)
 app.command("eval")(evaluate)
+app.command("augment")(augment)
 app.command("encode")(encode)
 app.command("postprocess")(postprocess)
 app.command("export")(export)

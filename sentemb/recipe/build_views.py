@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sentemb.augment.compose import Compose
+import torch
+
+from sentemb.augment.compose import Compose, OneOf, Sometimes
+from sentemb.augment.contextual import ContextualSubstitution
 from sentemb.augment.eda import EDA, EDAOperations
+from sentemb.augment.nlpaug_view import NlpaugView
 from sentemb.augment.synonyms import bundled_synonyms
+from sentemb.errors import ConfigError
 from sentemb.recipe import views as v
 from sentemb.recipe.schema import Views
 from sentemb.training.collate import ColumnView
 from sentemb.types import TensorView, TextView
 from sentemb.views.cutoff import FeatureCutoff, SpanCutoff, TokenCutoff
+
+_MAX_TOKENS_PER_BATCH = 1024
+"""Padded tokens that a masked language model sees at once: more is slower on a CPU, and what is drawn is the same."""
 
 
 def build_views(views: Views | None) -> tuple[ColumnView, ...] | None:
@@ -23,17 +31,41 @@ def _column_view(column: Sequence[v.ViewConfig]) -> ColumnView:
     texts: list[TextView] = []
     tensor: TensorView | None = None
     for config in column:
-        if isinstance(config, v.EDAConfig):
-            texts.append(build_text_view(config))
-        else:
-            tensor = build_tensor_view(config)
+        match config:
+            case v.TokenCutoffConfig() | v.SpanCutoffConfig() | v.FeatureCutoffConfig():
+                tensor = build_tensor_view(config)
+            case _:
+                texts.append(build_text_view(config))
     return ColumnView(Compose(texts) if texts else None, tensor)
 
 
-def build_text_view(config: v.EDAConfig) -> TextView:
-    """The view of a text's words that a block describes."""
-    operations = EDAOperations(**config.model_dump(exclude={"kind", "mode"}), synonyms=bundled_synonyms())
-    return EDA(operations, mode=config.mode)
+def build_text_views(configs: Sequence[v.TextViewConfig]) -> TextView:
+    """One view that does what all the blocks describe, in turn."""
+    return Compose([build_text_view(config) for config in configs])
+
+
+def build_text_view(config: v.TextViewConfig) -> TextView:
+    """The view of a text's words that a block describes.
+
+    Raises:
+        ConfigError: nlpaug is not installed or refuses what it is given; or there is no GPU where one is asked for.
+        ModelError: the masked language model can't be opened.
+    """
+    match config:
+        case v.EDAConfig(mode=mode):
+            operations = EDAOperations(**config.model_dump(exclude={"kind", "mode"}), synonyms=bundled_synonyms())
+            return EDA(operations, mode=mode)
+        case v.ContextualConfig(model=model, device=device):
+            if device == "cuda" and not torch.cuda.is_available():
+                raise ConfigError("contextual.device", "is cuda, but torch sees no GPU here", "Set device to cpu")
+            settings = config.model_dump(exclude={"kind", "model"})
+            return ContextualSubstitution(model, **settings, max_tokens_per_batch=_MAX_TOKENS_PER_BATCH)
+        case v.NlpaugConfig(name=name, arguments=arguments):
+            return NlpaugView(name, arguments, synonyms=bundled_synonyms())
+        case v.SometimesConfig(probability=probability, views=views):
+            return Sometimes(build_text_views(views), probability=probability)
+        case v.OneOfConfig(views=views, weights=weights):
+            return OneOf([build_text_view(view) for view in views], weights=weights)
 
 
 def build_tensor_view(config: v.CutoffConfig) -> TensorView:

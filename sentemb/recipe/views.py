@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from sentemb.recipe.config import Config
 
@@ -30,6 +30,66 @@ class EDAConfig(Config):
     """Keep case, digits and punctuation, or strip them as the authors' code does."""
     insertion: Literal["content_words", "all_words"] = "content_words"
     """Whose synonyms are inserted: the paper leaves stop words out, its code does not."""
+
+
+class ContextualConfig(Config):
+    """Words replaced by draws of a masked language model (Kobayashi 2018)."""
+
+    kind: Literal["contextual"]
+    model: str = Field(default="bundled:mini", min_length=1)
+    """A masked language model: hub name, folder, or `bundled:mini`."""
+    rate: Share = 0.25
+    """Probability with which a word is replaced; 0.25 is the authors' code's."""
+    temperature: PositiveFloat = 1.0
+    """Near 0 the most probable word is taken; 1, the authors' code's, draws as the model expects."""
+    top_k: PositiveInt | None = None
+    """Draw from so many of the most probable words; null: from all, as published."""
+    masking: Literal["one_at_a_time", "all_at_once"] = "one_at_a_time"
+    """Each word given all others, as published, or given those that stay, for one call of the model a text."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the language model runs."""
+
+
+class NlpaugConfig(Config):
+    """Any augmenter or flow of nlpaug 1.1.11 (extra `nlpaug`), by its class name and arguments."""
+
+    kind: Literal["nlpaug"]
+    name: str = Field(min_length=1)
+    """`KeyboardAug`, `RandomWordAug`, `SynonymAug` (on the bundled synonyms), `Sequential`, …"""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """The class's arguments; a flow's `flow` is a list of {name, arguments}."""
+
+
+class SometimesConfig(Config):
+    """Views in turn, with a probability; else the text itself."""
+
+    kind: Literal["sometimes"]
+    probability: Share
+    """With which a text goes through the views."""
+    views: Annotated[tuple[TextViewConfig, ...], Field(min_length=1)]
+    """Views of words, in the order they act."""
+
+
+class OneOfConfig(Config):
+    """One of several views, drawn for each text."""
+
+    kind: Literal["one_of"]
+    views: Annotated[tuple[TextViewConfig, ...], Field(min_length=1)]
+    """Views of words."""
+    weights: tuple[NonNegativeFloat, ...] | None = None
+    """Of each view; its probability is its share of the sum. null: the same each."""
+
+    @field_validator("weights")
+    @classmethod
+    def _one_each(cls, weights: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
+        views = info.data.get("views")
+        if weights is None or views is None:
+            return weights
+        if len(weights) != len(views):
+            raise ValueError(f"{len(weights)} for {len(views)} views; give one weight a view")
+        if not any(weights):
+            raise ValueError("all are 0; give a view its share, as in [1, 1, 2]")
+        return weights
 
 
 class TokenCutoffConfig(Config):
@@ -59,8 +119,24 @@ class FeatureCutoffConfig(Config):
 CutoffConfig = Annotated[TokenCutoffConfig | SpanCutoffConfig | FeatureCutoffConfig, Field(discriminator="kind")]
 """Views of the embedding layer."""
 
+TextViewConfig = Annotated[
+    EDAConfig | ContextualConfig | NlpaugConfig | SometimesConfig | OneOfConfig, Field(discriminator="kind")
+]
+"""Views of a text's words."""
+
+SometimesConfig.model_rebuild()  # both hold views of words, which only now have a name
+OneOfConfig.model_rebuild()
+
 ViewConfig = Annotated[
-    EDAConfig | TokenCutoffConfig | SpanCutoffConfig | FeatureCutoffConfig, Field(discriminator="kind")
+    EDAConfig
+    | ContextualConfig
+    | NlpaugConfig
+    | SometimesConfig
+    | OneOfConfig
+    | TokenCutoffConfig
+    | SpanCutoffConfig
+    | FeatureCutoffConfig,
+    Field(discriminator="kind"),
 ]
 """All views: those of words first, a view of the embedding layer last."""
 

@@ -1,0 +1,414 @@
+"""Texts to pairs on disk: what is written, and that a run stopped anywhere ends in the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sentemb.augment.seeds import derive_seed
+from sentemb.corpus import augment_job
+from sentemb.corpus.augment_job import augment_corpus, preview
+from sentemb.corpus.augment_state import AugmentSettings, check_output, part_of, read_state, state_of
+from sentemb.corpus.checks import check_inputs
+from sentemb.corpus.progress import Progress
+from sentemb.data.rows import read_rows
+from sentemb.errors import ConfigError, DataError, OutputError
+from tests.corpus.test_kill_and_mend import contents, edit, killed_run
+from tests.tiny import SENTENCES, WORDS
+
+N_TEXTS, BLOCK = 50, 8
+
+
+class Tag:
+    """A view that shows the seed it was given; texts of an even number of letters stay as they are."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.cut_at: str | None = None
+
+    def __call__(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        self.seen += texts
+        if self.cut_at in texts:
+            raise Cut
+        return [tagged(text, seed) for text, seed in zip(texts, seeds, strict=True)]
+
+
+class Cut(BaseException):
+    """As a kill: nothing may be written after it."""
+
+
+def tagged(text: str, seed: int) -> str:
+    return text if len(text) % 2 == 0 else f"{text} №{seed}"
+
+
+@pytest.fixture
+def texts() -> list[str]:
+    return [f"{SENTENCES[i % 8]} {WORDS[i % 40]} “{i}”" for i in range(N_TEXTS)]
+
+
+@pytest.fixture
+def augment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str]):
+    """Augments corpus.txt into a file of a folder of its own; gives the record."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(augment_job, "BLOCK_TEXTS", BLOCK)
+    Path("corpus.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+
+    def run(name, *, view=None, inputs=("corpus.txt",), resume=False, overwrite=False, on_progress=None, **settings):
+        settings = AugmentSettings(**{"views": [{"kind": "tag"}]} | settings)
+        output = Path(name) if name.endswith("l") or name.endswith("gz") else Path(name) / "pairs.jsonl.gz"
+        return augment_corpus(
+            view or Tag(),
+            inputs,
+            output,
+            settings,
+            found=check_output(output, inputs, data_dir=None, resume=resume, overwrite=overwrite),
+            data_dir=None,
+            progress=Progress(check_inputs(inputs, None)),
+            on_progress=on_progress or (lambda _: None),
+        )
+
+    return run
+
+
+def pairs_of(file: str | Path) -> list[tuple[str, str]]:
+    opened = gzip.open if str(file).endswith("gz") else open
+    with opened(file, "rt", encoding="utf-8") as stream:  # type: ignore[operator]
+        rows = [json.loads(line) for line in stream]
+    assert all(list(row) == ["anchor", "positive"] for row in rows)
+    return [(row["anchor"], row["positive"]) for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------ what is written
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+@pytest.mark.parametrize("two_views", [False, True])
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_pairs_in_plain_loops(augment, texts, ending, two_views, n):
+    expected = []
+    for number, text in enumerate(texts):
+        seed = derive_seed(7, number)
+        for copy in range(n):
+            if two_views:
+                first, second = (tagged(text, derive_seed(seed, 2 * copy + which)) for which in range(2))
+                expected.append((first, second))
+            else:
+                expected.append((text, tagged(text, derive_seed(seed, copy))))
+    state = augment(f"out{ending}", n=n, two_views=two_views, seed=7)
+    assert pairs_of(f"out{ending}") == expected
+    unchanged = sum(anchor == positive for anchor, positive in expected)
+    assert 0 < unchanged < len(expected)
+    assert (state.texts, state.rows, state.unchanged, state.blank) == (N_TEXTS, N_TEXTS * n, unchanged, 0)
+    assert state.status == "complete" and not part_of(Path(f"out{ending}")).exists()
+    assert read_state(Path(f"out{ending}")) == state
+
+
+def test_training_reads_the_pairs_as_they_are(augment, texts):
+    augment("out.jsonl.gz")
+    rows = read_rows("out.jsonl.gz", "pairs")
+    assert [row.texts for row in rows] == pairs_of("out.jsonl.gz") and [row.texts[0] for row in rows] == texts
+
+
+def test_the_size_of_a_block_changes_no_pair(augment, monkeypatch):
+    augment("a.jsonl.gz")
+    monkeypatch.setattr(augment_job, "BLOCK_TEXTS", 1000)
+    augment("b.jsonl.gz")
+    assert pairs_of("a.jsonl.gz") == pairs_of("b.jsonl.gz")
+    assert Path("a.jsonl.gz").read_bytes() != Path("b.jsonl.gz").read_bytes()  # 7 gzip members, and 1
+
+
+def test_another_seed_gives_other_views(augment):
+    for name, seed in {"a": 0, "b": 1, "again": 0}.items():
+        augment(f"{name}.jsonl", seed=seed)
+    assert pairs_of("a.jsonl") == pairs_of("again.jsonl") != pairs_of("b.jsonl")
+
+
+def test_blank_texts_are_left_out_of_every_format(augment):
+    Path("a.txt").write_text("one\n\n \t\ntwo\n")
+    Path("b.jsonl").write_text('{"text": "three"}\n{"text": ""}\n{"text": null}\n{"text": "four"}\n')
+    state = augment("out.jsonl", inputs=("a.txt", "b.jsonl"))
+    assert [anchor for anchor, _ in pairs_of("out.jsonl")] == ["one", "two", "three", "four"]
+    assert (state.texts, state.blank) == (4, 4)
+    assert pairs_of("out.jsonl")[2][1] == tagged("three", derive_seed(derive_seed(42, 2), 0))  # blanks don't count
+
+
+def test_limit_and_column(augment, texts):
+    Path("table.tsv").write_text("id\tbody\n" + "".join(f"{i}\t{text}\n" for i, text in enumerate(texts)))
+    state = augment("out.jsonl", inputs=("table.tsv", "corpus.txt"), column="body", limit=BLOCK + 3)
+    assert [anchor for anchor, _ in pairs_of("out.jsonl")] == texts[: BLOCK + 3] and state.texts == BLOCK + 3
+
+
+def test_the_preview_is_the_head_of_the_file_and_writes_nothing(augment, tmp_path):
+    settings = AugmentSettings(views=[{"kind": "tag"}], n=2)
+    before = set(tmp_path.iterdir())
+    found = preview(Tag(), ["corpus.txt"], settings, 5, data_dir=None)
+    assert set(tmp_path.iterdir()) == before
+    augment("out.jsonl", n=2)
+    assert found == pairs_of("out.jsonl")[:10]
+
+
+def test_odd_characters_survive(augment):
+    odd = ["a\u2028b", 'quote " and \\', "\ufeffx", "tab\tand\x0bfeed", "😀 e\u0301", "a\rb", "<b>[bold]"]
+    Path("odd.txt").write_text("\n".join(odd), encoding="utf-8", newline="\n")
+    augment("out.jsonl", inputs=("odd.txt",))
+    assert [row.texts[0] for row in read_rows("out.jsonl", "pairs")] == odd
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "deep/er/out.jsonl.gz"])
+def test_only_blank_texts_are_refused_and_nothing_is_left(augment, tmp_path, name):
+    Path("blank.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"^blank.txt: there are no texts, only blank lines. Name a source with texts"):
+        augment(name, inputs=("blank.txt",))
+    with pytest.raises(DataError, match="there are no texts"):
+        preview(Tag(), ["blank.txt"], AugmentSettings(views=[]), 5, data_dir=None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "corpus.txt"]
+
+
+def test_memory_does_not_grow_with_the_corpus(augment, monkeypatch):
+    monkeypatch.setattr(augment_job, "BLOCK_TEXTS", 128)
+    peaks = []
+    for count in (500, 5000):
+        Path("many.txt").write_text("".join(f"{SENTENCES[i % 8]} {i}\n" for i in range(count)))
+        view = Tag()
+        view.seen = _Nothing()
+        tracemalloc.start()
+        augment("many.jsonl.gz", view=view, inputs=("many.txt",), overwrite=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+class _Nothing(list[str]):
+    def __iadd__(self, _):  # type: ignore[override]
+        return self
+
+
+# ------------------------------------------------------------------------------------------------ stopped, and resumed
+@pytest.mark.parametrize("number", [0, 7, 8, 20, 31, 32, 49])
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+def test_cut_in_the_middle_of_a_block_it_resumes_to_the_same_bytes(augment, texts, number, ending, tmp_path):
+    augment(f"whole/pairs{ending}", n=2)
+    view = Tag()
+    view.cut_at = texts[number]
+    with pytest.raises(Cut):
+        augment(f"cut/pairs{ending}", view=view, n=2)
+    assert not Path(f"cut/pairs{ending}").exists()
+    done = number // BLOCK * BLOCK
+    state = read_state(Path(f"cut/pairs{ending}"))
+    assert (state.texts if state else 0) == done
+    after, seen = Tag(), []
+    augment(f"cut/pairs{ending}", view=after, n=2, resume=True, on_progress=lambda p: seen.append(p.rows_kept + p.rows))
+    assert after.seen[: len(texts[done : done + BLOCK])] == texts[done : done + BLOCK]
+    assert len(after.seen) == 2 * (N_TEXTS - done)  # what was recorded is not viewed again
+    assert seen[0] == min(done + BLOCK, N_TEXTS) and seen[-1] == N_TEXTS
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_killed_at_any_fsync_or_rename_it_resumes_to_the_same_bytes(augment, tmp_path):
+    augment("whole")
+    whole, recorded = contents(tmp_path / "whole"), []
+    for n in range(1, 100, 2):  # a block takes 3 calls, so each of them is hit, before and after
+        folder = tmp_path / f"cut-{n}"
+        if not killed_run(augment, folder.name, n, after=n % 4 == 1):
+            break
+        state = read_state(folder / "pairs.jsonl.gz")
+        recorded.append((state.texts, state.status) if state else (0, "nothing"))
+        if n % 3 == 0:  # killed again while it resumes
+            killed_run(augment, folder.name, 4, after=True, resume=True)
+        augment(folder.name, resume=True)
+        assert contents(folder) == whole, f"killed at {n}"
+    assert {texts for texts, _ in recorded} == {0, 8, 16, 24, 32, 40, 48, 50}
+    assert (50, "complete") in recorded  # killed between the record and the rename
+
+
+def test_a_complete_run_resumes_to_nothing(augment):
+    state = augment("out")
+    view = Tag()
+    assert augment("out", view=view, resume=True) == state and view.seen == []
+
+
+def test_resume_where_there_is_nothing_begins(augment):
+    assert augment("out", resume=True).status == "complete"
+
+
+def cut_short(augment, texts, name="out", number=20, **options):
+    view = Tag()
+    view.cut_at = texts[number]
+    with pytest.raises(Cut):
+        augment(name, view=view, **options)
+
+
+def test_an_overwritten_file_stays_until_the_new_one_is_whole(augment, texts, tmp_path):
+    augment("out", seed=1)
+    old = Path("out/pairs.jsonl.gz").read_bytes()
+    cut_short(augment, texts, overwrite=True)
+    assert Path("out/pairs.jsonl.gz").read_bytes() == old
+    augment("out", resume=True)
+    augment("whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_line_mended_further_down_is_no_hindrance(augment, texts, tmp_path):
+    content = "\n".join(texts).encode().split(b"\n")
+    content[30] = b"na\xefve"
+    Path("corpus.txt").write_bytes(b"\n".join(content) + b"\n")
+    message = (
+        r"line 31: invalid UTF-8: .* \(the pairs of 24 texts are kept in out/pairs.jsonl.gz.part; --resume goes on .*\)"
+    )
+    with pytest.raises(DataError, match=message):
+        augment("out")
+    Path("corpus.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    augment("out", resume=True)
+    augment("whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_other_texts_at_the_beginning_are_refused_by_name(augment, texts):
+    cut_short(augment, texts)
+    edit(Path("corpus.txt"), 3, "another line")
+    with pytest.raises(
+        ConfigError, match=r"--resume: the inputs have changed \(\"corpus.txt\"\): their first 16 texts"
+    ):
+        augment("out", resume=True)
+    Path("short.txt").write_text("one\n")
+    with pytest.raises(ConfigError, match=r"the inputs have changed \(\"corpus.txt\", \"short.txt\"\)"):
+        augment("out", inputs=("short.txt",), resume=True)
+    assert read_state(Path("out/pairs.jsonl.gz")).texts == 16
+
+
+def test_a_complete_run_of_other_inputs_is_refused(augment):
+    augment("out")
+    edit(Path("corpus.txt"), 50, "another line")
+    with pytest.raises(ConfigError, match=r"the run is complete, but its inputs have changed \(\"corpus.txt\"\)"):
+        augment("out", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 1}, "--seed was 42 and is 1"),
+        ({"n": 2}, "--n was 1 and is 2"),
+        ({"two_views": True}, "--two-views was false and is true"),
+        ({"limit": 40}, "--limit was null and is 40"),
+        ({"column": "text"}, '--column was null and is "text"'),
+        ({"views": [{"kind": "tag", "x": 1}]}, '--view was [{"kind": "tag"}] and is [{"kind": "tag", "x": 1}]'),
+        ({"seed": 2, "n": 3}, "--n was 1 and is 3; --seed was 42 and is 2"),
+    ],
+)
+def test_other_settings_are_refused_by_name(augment, texts, changed, named):
+    cut_short(augment, texts)
+    before = contents(Path("out"))
+    with pytest.raises(ConfigError) as caught:
+        augment("out", resume=True, **changed)
+    assert f"out/pairs.jsonl.gz.state.json: the run was begun otherwise: {named}. Resume as it" in str(caught.value)
+    assert contents(Path("out")) == before
+
+
+def test_a_full_disk_is_told_and_resumed(augment, tmp_path, monkeypatch):
+    left = [7]
+
+    def fsync(handle):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    message = (
+        r"no space is left on the device \(the pairs of 16 texts are kept .*\). Free .* run it again with --resume"
+    )
+    with pytest.raises(OutputError, match=message):
+        augment("out")
+    augment("out", resume=True)
+    augment("whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+def test_a_file_is_never_taken_unasked(augment, texts):
+    augment("out")
+    with pytest.raises(OutputError, match=r"^out/pairs.jsonl.gz: is there already. Name another .* or use --overwrite"):
+        augment("out")
+    cut_short(augment, texts, name="cut")
+    with pytest.raises(OutputError, match=r"state.json: an unfinished run of 16 rows is there. Use --resume to go on"):
+        augment("cut")
+    Path("cut/pairs.jsonl.gz.state.json").unlink()
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"pairs.jsonl.gz.part: is there already, but not pairs.*state.json"):
+            augment("cut", resume=resume)
+    Path("out/pairs.jsonl.gz.state.json").unlink()
+    with pytest.raises(OutputError, match=r"pairs.jsonl.gz: is there already, but not pairs.*state.json"):
+        augment("out", resume=True)
+
+
+@pytest.mark.parametrize("after", ["running", "complete"])
+def test_a_part_that_is_not_as_recorded_is_refused(augment, texts, after):
+    if after == "running":
+        cut_short(augment, texts)
+    else:
+        augment("out")
+    file = part_of(Path("out/pairs.jsonl.gz")) if after == "running" else Path("out/pairs.jsonl.gz")
+    size = file.stat().st_size
+    os.truncate(file, size - 1)
+    with pytest.raises(OutputError, match=rf"has {size - 1:,} bytes, but pairs.jsonl.gz.state.json records {size:,}"):
+        augment("out", resume=True)
+    file.unlink()
+    with pytest.raises(OutputError, match="has 0 bytes"):
+        augment("out", resume=True)
+
+
+def test_what_a_kill_left_behind_the_record_is_written_anew(augment, texts, tmp_path):
+    cut_short(augment, texts)
+    with part_of(Path("out/pairs.jsonl.gz")).open("ab") as stream:
+        stream.write(b"half a block" * 1000)
+    augment("out", resume=True)
+    augment("whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": "sentemb augment", "version": 2}', "\ufffd"])
+def test_a_record_of_something_else_is_refused(augment, content):
+    state_of(Path("out.jsonl")).write_text(content)
+    for options in ({}, {"resume": True}):
+        with pytest.raises(OutputError, match="was not written by this version of sentemb augment"):
+            augment("out.jsonl", **options)
+
+
+def check(output, inputs=("corpus.txt",), resume=False, overwrite=False):
+    return check_output(Path(output), inputs, data_dir=None, resume=resume, overwrite=overwrite)
+
+
+def test_places_that_are_no_place_for_the_output(augment, tmp_path):
+    with pytest.raises(ConfigError, match=r'--output: "out.json" ends in neither .jsonl nor .jsonl.gz. Rename it'):
+        check("out.json")
+    with pytest.raises(ConfigError, match=r"--resume: can't be used with --overwrite"):
+        check("out.jsonl", resume=True, overwrite=True)
+    with pytest.raises(ConfigError, match=r"--resume: standard input can't be read again"):
+        check("out.jsonl", ["-"], resume=True)
+    Path("folder.jsonl").mkdir()
+    with pytest.raises(OutputError, match=r"folder.jsonl: is a folder, not a file"):
+        check("folder.jsonl")
+    with pytest.raises(OutputError, match=r"corpus.txt: is a file, not a folder"):
+        check("corpus.txt/out.jsonl")
+    Path("in.jsonl").write_text('{"text": "a"}\n')
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"in.jsonl: is one of the inputs"):
+            check(str(tmp_path / "in.jsonl"), ["*.jsonl"], overwrite=overwrite)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n": 0}, "--n: 0 is not 1 or more"),
+        ({"limit": 0}, "--limit: 0 is not 1 or more"),
+        ({"seed": -1}, "--seed: -1 is not from 0"),
+        ({"seed": 2**63}, "--seed: 9223372036854775808 is not from 0"),
+    ],
+)
+def test_settings_out_of_range(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        AugmentSettings(**{"views": []} | changed)
