@@ -61,7 +61,9 @@ def test_what_the_readme_names_exists():
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= set(targets)
 
 
-@pytest.mark.parametrize("verb", ["", "train", "eval", "encode", "export", "push", "recipes", "recipes show"])
+@pytest.mark.parametrize(
+    "verb", ["", "train", "eval", "postprocess", "augment", "encode", "export", "push", "recipes", "recipes show"]
+)
 def test_help_answers_fast(verb):
     """Under 0.7 s of CPU; measured as the least of three, since the machine may be busy."""
     code = "import resource, sys; from sentemb.cli.main import app; app(sys.argv[1:], standalone_mode=False); "

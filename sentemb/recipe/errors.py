@@ -151,7 +151,7 @@ def _contradictions(document: Document, refused: list[KeyPath]) -> list[Finding]
         Recipe.model_validate(value)
     except ValidationError as error:
         return [
-            _contradiction(detail["loc"], str(detail["ctx"]["error"]), document)
+            _contradiction(accepted.without_tags(detail["loc"], value), str(detail["ctx"]["error"]), document)
             for detail in error.errors(include_url=False)
             if detail["type"] == "value_error" and detail["loc"] not in refused
         ]

@@ -232,11 +232,11 @@ def test_what_is_recommended():
 
 def test_suggest_names_the_command_to_run_next(sentemb, model, corpus, monkeypatch):
     found = [measured("as it is", 50.0), measured("whitening 31", 55.0, 2.0, 7.5)]
-    monkeypatch.setattr(verb, "measure_states", lambda *_: found)
+    monkeypatch.setattr(suggest, "measure_states", lambda *_: found)
     Path("a b.tsv").write_text("one\tn\n" + corpus.read_text().replace("\n", "\t1\n"))
     _, out, errors = sentemb(model, "--corpus", "a b.tsv", "--column", "one", "--pooling", "cls", "--suggest", "--json")
     assert json.loads(out)["recommendation"].startswith("Take whitening 31: ")
     options = "--corpus 'a b.tsv' --column one --pooling cls --kind whitening --dim 31 --output DIR"
     assert f"Next: sentemb postprocess {model} {options}" in errors
-    monkeypatch.setattr(verb, "measure_states", lambda *_: found[:1])
+    monkeypatch.setattr(suggest, "measure_states", lambda *_: found[:1])
     assert "Next" not in sentemb(model, "--corpus", corpus, "--suggest")[2]
