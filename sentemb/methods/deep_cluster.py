@@ -34,7 +34,7 @@ class DeepCluster(TrainingMethod):
         encoder: the encoder.
         n_rows: training rows.
         n_clusters: k, from 2 to the number of rows.
-        n_components: dimensions that PCA keeps; no more than the embeddings have are kept.
+        n_components: dimensions that PCA keeps; no more than vary are kept.
         n_iterations: of k-means.
         classifier_learning_rate: of the classifier's SGD.
         seed: of k-means and of the classifier's first weights; each epoch has a seed of its own.
@@ -129,10 +129,14 @@ class DeepCluster(TrainingMethod):
 
 
 def cluster(vectors: Any, n_clusters: int, n_components: int, n_iterations: int, seed: int) -> Any:
-    """(N,) int64 clusters of (N, D) float32 vectors: PCA whitening, L2, k-means (Caron et al. 2018, section 4.1)."""
+    """(N,) int64 clusters of (N, D) float32 vectors: PCA whitening, L2, k-means (Caron et al. 2018, section 4.1).
+
+    Directions without variance (a last layer norm leaves one) are dropped: whitening would make noise of them.
+    """
     import faiss
 
-    width = min(n_components, vectors.shape[1], len(vectors))
+    variances = np.linalg.eigvalsh(np.cov(vectors.T, dtype=np.float64).reshape(vectors.shape[1], -1))
+    width = max(1, min(n_components, int((variances > 1e-10 * variances.max()).sum())))
     whitening = faiss.PCAMatrix(vectors.shape[1], width, -0.5)
     whitening.train(vectors)
     rows = whitening.apply(vectors)

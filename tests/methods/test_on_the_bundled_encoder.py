@@ -16,6 +16,7 @@ from sentemb.recipe.run import train
 pytestmark = pytest.mark.slow
 
 RECIPES = ["simcse", "simcse-mlm", "simcse-supervised", "sbert-softmax", "sbert-regression", "sbert-triplet"]
+RECIPES += ["siamese", "moco", "swav", "deep-cluster", "instance-discrimination", "gist"]
 SETTINGS = ["encoder.pooling=cls", "evaluation.suite=null", "evaluation.dev=null", "data.limit=1280"]
 SETTINGS += ["train.batch_size=32", "train.max_steps=40", "train.learning_rate=5.0e-5"]
 

@@ -356,6 +356,12 @@ class TestDeepCluster:
         agreement = np.mean(found == np.arange(200) % 2)
         assert max(agreement, 1 - agreement) > 0.95
 
+    def test_a_direction_without_variance_is_no_noise(self, rng):
+        vectors, _ = self.blobs(rng)
+        flat = np.concatenate([vectors, vectors.sum(1, keepdims=True)], axis=1).astype(np.float32)
+        assert np.array_equal(cluster(flat, 3, 7, 20, seed=1), cluster(flat, 3, 6, 20, seed=1))
+        assert set(cluster(np.repeat(vectors[:1], 9, axis=0), 3, 4, 20, seed=1)) <= {0, 1, 2}
+
     def test_a_cluster_weighs_the_same_however_large_it_is(self):
         method, batch = make("deep-cluster")
         method.assignments.copy_(torch.tensor([0, 0, 0, 0, 0, 1, 1, 3]))  # cluster 2 is empty
