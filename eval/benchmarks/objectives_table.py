@@ -37,7 +37,7 @@ HEAD = """# Every objective and scheme under one budget
 the seeds. Average: STS12-16, STS-B test, SICK-R test. Alignment and uniformity on STS-B dev (Wang & Isola 2020; lower
 is better). Data: 3,200 Wikipedia sentences, but scored pairs (STS-B train) for `cosent`, `angle`, `sbert-regression`,
 NLI for `gist`, `cutoff-softmax`, `simcse-supervised` and the other `sbert`, TREC's questions for `sup-con-trec`.
-Those see labels, so they stand in this table to be compared with each other. Step: milliseconds, median of five
+Those see labels, so they stand in this table to be compared with each other. Step: milliseconds, median of three
 interleaved rounds in one run, two CPU cores. Made by `eval/benchmarks/objectives_table.py`.
 
 | recipe | seeds | STS average | STS-B dev | alignment | uniformity | step |
@@ -97,7 +97,7 @@ def run(job: tuple[str, int], data: Path, threads: int) -> dict[str, Any]:
         return {"recipe": recipe, "seed": seed, **measure(load(f"{folder}/run"), data)}
 
 
-def step_times(recipes: list[str], data: Path, rounds: int = 5, steps: int = 6) -> dict[str, float]:
+def step_times(recipes: list[str], data: Path, rounds: int = 3, steps: int = 4) -> dict[str, float]:
     """Milliseconds of a training step of each recipe: the median of interleaved rounds."""
     import torch
 
