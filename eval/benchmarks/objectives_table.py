@@ -37,8 +37,9 @@ HEAD = """# Every objective and scheme under one budget
 the seeds. Average: STS12-16, STS-B test, SICK-R test. Alignment and uniformity on STS-B dev (Wang & Isola 2020; lower
 is better). Data: 3,200 Wikipedia sentences, but scored pairs (STS-B train) for `cosent`, `angle`, `sbert-regression`,
 NLI for `gist`, `cutoff-softmax`, `simcse-supervised` and the other `sbert`, TREC's questions for `sup-con-trec`.
-Those see labels, so they stand in this table to be compared with each other. Step: milliseconds, median of three
-interleaved rounds in one run, two CPU cores. Made by `eval/benchmarks/objectives_table.py`.
+Those see labels, so they stand in this table to be compared with each other. All else is each recipe's own: the
+learning rate is 5e-5, but 2e-5 for `byol`. Step: milliseconds, median of three interleaved rounds in one run, two CPU
+cores. Made by `eval/benchmarks/objectives_table.py`; the column seeds says how many were run.
 
 | recipe | seeds | STS average | STS-B dev | alignment | uniformity | step |
 |---|---|---|---|---|---|---|"""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from rich.console import Console
 from sentemb import assets
 from sentemb.augment.seeds import derive_seed
 from sentemb.cli import augment as verb
-from sentemb.cli import main as cli
 from sentemb.corpus.progress import Progress
 from sentemb.data.rows import read_rows
 from sentemb.recipe.build_views import build_text_view
@@ -34,22 +34,11 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def sentemb(monkeypatch, capsys, tmp_path):
+def sentemb(run_command, tmp_path):
     """Runs the console script here, in a folder with texts.txt; gives exit code, stdout and stderr on one line."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "texts.txt").write_text("\n".join(SENTENCES) + "\n")
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sentemb", "augment", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, " ".join(captured.err.split())
-
-    return run
+    return partial(run_command, "augment")
 
 
 def written(file):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from sentemb.cli import encode as verb
-from sentemb.cli import main as cli
 from sentemb.corpus.progress import Progress
 from tests.tiny import SENTENCES, save_tiny
 
@@ -24,21 +23,10 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def sentemb(monkeypatch, capsys, tmp_path):
+def sentemb(run_command):
     """Runs the console script here, in an empty folder; gives exit code, stdout and stderr on one line."""
-    monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sentemb", "encode", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, " ".join(captured.err.split())
-
-    return run
+    return partial(run_command, "encode")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose
 from sentence_transformers import SentenceTransformer
 
 from sentemb.assets import path
-from sentemb.cli import main as cli
 from sentemb.cli import postprocess as verb
 from sentemb.cli import postprocess_suggest as suggest
 from sentemb.embedding import embed
@@ -49,22 +48,11 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def sentemb(monkeypatch, capsys, tmp_path, data):
+def sentemb(monkeypatch, run_command, data):
     """Runs the console script here, in an empty folder; gives exit code, stdout and stderr on one line."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SENTEMB_DATA", str(data))
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sentemb", "postprocess", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, " ".join(captured.err.split())
-
-    return run
+    return partial(run_command, "postprocess")
 
 
 KINDS = {

@@ -1,0 +1,27 @@
+"""How the tests of the verbs run a command."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from sentemb.cli import main as cli
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys, tmp_path):
+    """Runs the console script here, in an empty folder; gives exit code, stdout and stderr on one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sentemb", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, " ".join(captured.err.split())
+
+    return run
