@@ -13,7 +13,8 @@ import pytest
 from sentemb import assets
 from sentemb.recipe import shipped
 from sentemb.recipe.loader import load_recipe
-from sentemb.recipe.methods import ROW_TYPES, MethodConfig
+from sentemb.recipe.methods import ROW_TYPES, TrainedMethodConfig
+from sentemb.recipe.postprocess import KINDS
 
 FILES = shipped.files()
 PAPER = [name for name in FILES if name.split("/")[0] in ("simcse", "sbert")]
@@ -28,8 +29,8 @@ def test_the_recipes_of_the_papers_are_there() -> None:
 
 
 def test_each_method_has_a_smoke_recipe() -> None:
-    union = get_args(MethodConfig)[0]
-    kinds = {get_args(model.model_fields["kind"].annotation)[0] for model in get_args(union)}
+    union = get_args(TrainedMethodConfig)[0]
+    kinds = {get_args(model.model_fields["kind"].annotation)[0] for model in get_args(union)} | set(KINDS)
     assert kinds == set(ROW_TYPES)
     smoke = [load_recipe(name).recipe.all_stages() for name in FILES if name.startswith("smoke/")]
     assert {stage.method.kind for stages in smoke for stage in stages} == kinds
@@ -73,8 +74,10 @@ def test_a_small_recipe_needs_nothing_but_the_package(name: str) -> None:
     for stage in recipe.all_stages():
         assert assets.is_bundled(stage.data.source)
         assert assets.path(stage.data.source).is_file()
-        assert stage.train.max_steps is not None
-        assert stage.train.max_steps <= 200
+        if stage.method.kind in KINDS:
+            assert stage.data.limit is not None and stage.data.limit <= 5000
+        else:
+            assert stage.train.max_steps is not None and stage.train.max_steps <= 200
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ def step_times(recipes: list[str], data: Path, rounds: int = 3, steps: int = 4) 
             limit=32 * steps, data_dir=data,
         )  # fmt: skip
         torch.manual_seed(0)
-        method = build_method(stage, build_first_encoder(recipe.encoder), recipe.encoder.name, len(rows)).train()
+        method = build_method(
+            stage.method, stage, build_first_encoder(recipe.encoder), recipe.encoder.name, len(rows)
+        ).train()
         method.before_epoch(0, [row.texts[0] for row in rows])
         collate = Collator(method.encoder, recipe.encoder.max_tokens, build_views(stage.views))
         data_set = RowDataset(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,10 +14,6 @@ from sentemb.cli.postprocess_tables import before_and_after, notes, progress, sa
 from sentemb.corpus.settings import Device, EncodeSettings
 from sentemb.errors import ConfigError, OutputError
 from sentemb.types import Pooler
-
-if TYPE_CHECKING:
-    from sentemb.recipe.build_postprocess import Fitted
-    from sentemb.recipe.corpus_texts import CorpusTexts
 
 _SAMPLE = 5000  # texts that --suggest reads
 
@@ -104,7 +100,7 @@ def postprocess(
 
     Example: sentemb postprocess bundled:mini --kind whitening --corpus bundled:wiki --output whitened
     """
-    from sentemb.recipe.postprocess import read_postprocess
+    from sentemb.recipe.read_postprocess import read_postprocess
 
     chosen = [name for name, given in (("--kind", kind), ("--dim", dim), ("--set", settings)) if given]
     if suggest and (chosen or output):
@@ -122,6 +118,7 @@ def postprocess(
     quiet_libraries()
     from functools import partial
 
+    from sentemb import __version__
     from sentemb.embedding import embed, find_device
     from sentemb.encoder import load
     from sentemb.recipe import build_postprocess as build
@@ -145,7 +142,9 @@ def postprocess(
         fitted = build.fit(config, width, encoded(texts, base, tell), on_epoch=tell_epoch)
     before, after = measure_states(base, {"before": same, "after": fitted.transform}, texts, data)
     overlap = warn_of_overlap(texts)
-    record = _record(texts, fitted, corpus, data, column=column or [], limit=limit) | {
+    record = texts.facts() | {
+        "sentemb": __version__,
+        "learnt": fitted.learnt,
         "model": model,
         "pooling": pooling,
         "settings": config.model_dump(),
@@ -180,22 +179,3 @@ def _check_output(output: Path, overwrite: bool) -> None:
     elif not overwrite:
         problem = "the folder is not empty: it holds an earlier result of sentemb postprocess"
         raise OutputError(str(output), problem, "Name a new folder with --output, or use --overwrite")
-
-
-def _record(
-    texts: CorpusTexts, fitted: Fitted, corpus: str, data: Path | None, *, column: list[str], limit: int | None
-) -> dict[str, Any]:
-    """What was fitted, on what."""
-    from sentemb import __version__
-    from sentemb.data.sources import fingerprint
-
-    return {
-        "sentemb": __version__,
-        "corpus": fingerprint(corpus, data) | {"columns": column, "limit": limit},
-        "n_texts": texts.n_read,
-        "n_fitted": texts.n_fitted,
-        "n_held_out": len(texts.held_out),
-        "n_empty": texts.n_empty,
-        "overlap": {task: {"found": found, "of": total} for task, (found, total) in texts.overlap().items()},
-        "learnt": fitted.learnt,
-    }

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sentemb.recipe.corpus_texts import CorpusTexts
     from sentemb.recipe.measure_postprocess import Measured
 
-_A_FEW = 5  # sentences of STS-B that a corpus may hold by chance
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -24,19 +23,15 @@ def say(line: str) -> None:
     errors_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def warn_of_overlap(texts: CorpusTexts) -> dict[str, tuple[int, int]]:
+def warn_of_overlap(texts: CorpusTexts) -> set[str]:
     """Tells which STS-B splits are in the texts fitted on, but for a few sentences; gives those."""
-    overlap = {task: counts for task, counts in texts.overlap().items() if counts[0] > _A_FEW}
-    for task, (found, total) in overlap.items():
-        held = f"the fit text holds {found:,} of the {total:,} sentences of {task}"
-        if 2 * found >= total:
-            say(f"warning: {held}: this is the papers' target setting; label it so")
-        else:
-            say(f"warning: {held}: its score there is flattered; leave them out, or say so beside the score")
-    return overlap
+    warnings = texts.overlap_warnings()
+    for warning in warnings.values():
+        say(f"warning: {warning}")
+    return set(warnings)
 
 
-def notes(texts: CorpusTexts, overlap: dict[str, tuple[int, int]]) -> tuple[str, ...]:
+def notes(texts: CorpusTexts, overlap: set[str]) -> tuple[str, ...]:
     """What a reader must know of the figures."""
     from sentemb.recipe.measure_postprocess import MIN_DESCRIBED
 

@@ -53,11 +53,12 @@ def keys(path: KeyPath, value: Any) -> list[str]:
     return list(dict.fromkeys(key for model in models for key in model.model_fields))
 
 
-def blocks_with(key: str) -> list[str]:
-    """Where else a key is at home: `["train"]` for `learning_rate`."""
+def blocks_with(key: str, stage: Any) -> list[str]:
+    """Where else in a stage, or a recipe without stages, a key is at home: `["train"]` for `learning_rate`."""
     homes = []
     for block, info in Recipe.model_fields.items():
-        if block != "stages" and any(key in model.model_fields for model in _models(_annotation(info))):
+        models = _fitting(_annotation(info), child(stage, block))
+        if block != "stages" and any(key in model.model_fields for model in models):
             homes.append(block)
     return homes
 

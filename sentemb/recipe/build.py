@@ -33,19 +33,22 @@ def build_first_encoder(config: EncoderConfig) -> SentenceTransformer:
     return load(config.name) if config.pooling is None else build_encoder(config.name, config.pooling)
 
 
-def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str, n_rows: int) -> TrainingMethod:
+def build_method(
+    config: m.TrainedMethodConfig, stage: Stage, encoder: SentenceTransformer, checkpoint: str, n_rows: int
+) -> TrainingMethod:
     """The stage's method around `encoder`.
 
     Args:
+        config: the stage's method, which is trained.
         stage: a stage of a validated recipe.
         encoder: what is trained; a `kept` head or IS-BERT's convolutions are added to it.
         checkpoint: the name the recipe's encoder was made from (a masked-LM head is read from there).
         n_rows: training rows, for what keeps something of each.
     """
     cut = MicroBatching(stage.train.micro_batch_tokens, stage.train.gradient_cache)
-    match stage.method:
+    match config:
         case m.SimCSEConfig() | m.SupervisedSimCSEConfig():
-            return _simcse(stage.method, encoder, checkpoint, cut)
+            return _simcse(config, encoder, checkpoint, cut)
         case m.SBERTSoftmaxConfig(concatenation=mode):
             labels = stage.data.label_names
             return SBERTSoftmax(encoder, n_labels=len(labels), concatenation=mode, micro_batching=cut)
@@ -54,18 +57,18 @@ def build_method(stage: Stage, encoder: SentenceTransformer, checkpoint: str, n_
         case m.SBERTTripletConfig(margin=margin):
             return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
         case m.SiameseConfig():
-            return _siamese(stage.method, encoder, cut)
+            return _siamese(config, encoder, cut)
         case m.GISTConfig(guide=guide, temperature=temperature):
             return GIST(encoder, guide=load(guide), temperature=temperature, micro_batching=cut)
         case m.CutoffSoftmaxConfig():
-            return _cutoff(stage.method, encoder, len(stage.data.label_names), cut)
+            return _cutoff(config, encoder, len(stage.data.label_names), cut)
         case m.SentenceTransformersConfig(loss=loss, arguments=arguments):
             return SentenceTransformersLoss(encoder, loss=loss, arguments=arguments, micro_batching=cut)
         case schemes.ISBERTConfig(channels=channels):
             return ISBERT(insert_convolutions(encoder, channels), cut)
         case _:
             n_views = len(stage.views) if stage.views else 2
-            return build_scheme(stage.method, encoder, n_rows=n_rows, n_views=n_views, seed=stage.train.seed, cut=cut)
+            return build_scheme(config, encoder, n_rows=n_rows, n_views=n_views, seed=stage.train.seed, cut=cut)
 
 
 def _siamese(config: m.SiameseConfig, encoder: SentenceTransformer, cut: MicroBatching) -> Siamese:

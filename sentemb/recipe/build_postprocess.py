@@ -23,7 +23,14 @@ from sentemb.postprocess.moments import Moments
 from sentemb.postprocess.spectrum import principal_axes, rounding_levels
 from sentemb.postprocess.standardise import Standardise
 from sentemb.postprocess.whitening import Whitening
-from sentemb.recipe.postprocess import RECORD, CommonComponentsConfig, FlowConfig, LinearConfig, WhiteningConfig
+from sentemb.recipe.postprocess import (
+    RECORD,
+    CommonComponentsConfig,
+    FlowConfig,
+    LinearConfig,
+    PostprocessConfig,
+    WhiteningConfig,
+)
 from sentemb.saving import replace_folder, write_json
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,8 +75,13 @@ class Fitted:
         return whole
 
 
-def check_width(config: LinearConfig | FlowConfig, width: int) -> None:
+def check_width(config: PostprocessConfig, width: int, *, place: str = "--dim") -> None:
     """Refuses settings that don't fit embeddings of this width, before any text is read.
+
+    Args:
+        config: the settings.
+        width: D.
+        place: where the user says how many dimensions are kept.
 
     Raises:
         ConfigError: more components than dimensions, or a width that the flow can't halve.
@@ -79,12 +91,12 @@ def check_width(config: LinearConfig | FlowConfig, width: int) -> None:
         return
     if isinstance(config, WhiteningConfig) and config.n_components is not None and config.n_components > width:
         problem = f"{config.n_components} dimensions, but the embeddings are {width} wide"
-        raise ConfigError("--dim", problem, f"Use {width} or fewer")
+        raise ConfigError(place, problem, f"Use {width} or fewer")
     _linear(config).partial_fit(np.empty((0, width), dtype=np.float32))
 
 
 def fit(
-    config: LinearConfig | FlowConfig,
+    config: PostprocessConfig,
     width: int,
     vectors: Iterable[Array],
     *,

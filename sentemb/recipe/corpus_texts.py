@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from sentemb.data.formats import named_columns, text_column
-from sentemb.data.sources import read_picked
+from sentemb.data.sources import fingerprint, read_picked
 from sentemb.errors import DataError, shortened
 from sentemb.evaluation.pairs import load_pairs
 from sentemb.evaluation.tasks import TASKS
 
 _BLOCK = 4096  # texts read, encoded and taken in at once
 _N_FIRST = 8
+_A_FEW = 5  # sentences of STS-B that a corpus may hold by chance
 
 
 class HeldOut:
@@ -70,6 +72,7 @@ class CorpusTexts:
     def __init__(
         self, source: str, columns: Sequence[str], *, limit: int | None, held_out: int, data_dir: Path | None
     ) -> None:
+        self._columns = tuple(columns)
         self._pick = named_columns(columns) if columns else text_column
         self._source, self._limit, self._data_dir = source, limit, data_dir
         self._held_out = HeldOut(held_out)
@@ -111,6 +114,29 @@ class CorpusTexts:
         return {
             task: (sum(times for text, times in counts.items() if text in self._found), counts.total())
             for task, counts in self._sentences.items()
+        }
+
+    def overlap_warnings(self) -> dict[str, str]:
+        """A sentence on each STS-B split of which the texts fitted on hold more than a few sentences."""
+        found: dict[str, str] = {}
+        for task, (n_found, total) in self.overlap().items():
+            if n_found > _A_FEW:
+                held = f"the fit text holds {n_found:,} of the {total:,} sentences of {task}"
+                whole = f"{held}: this is the papers' target setting; label it so"
+                part = f"{held}: its score there is flattered; leave them out, or say so beside the score"
+                found[task] = whole if 2 * n_found >= total else part
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """What was read, fitted on, held out and left out, as JSON has it."""
+        corpus = fingerprint(self._source, self._data_dir)
+        return {
+            "corpus": corpus | {"columns": list(self._columns), "limit": self._limit},
+            "n_texts": self.n_read,
+            "n_fitted": self.n_fitted,
+            "n_held_out": len(self.held_out),
+            "n_empty": self.n_empty,
+            "overlap": {task: {"found": found, "of": total} for task, (found, total) in self.overlap().items()},
         }
 
     def _texts(self) -> Iterator[str]:

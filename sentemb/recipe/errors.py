@@ -86,7 +86,7 @@ def _unknown_key(path: KeyPath, document: Document) -> Finding:
     known = accepted.keys(path[:-1], document.value)
     key = str(path[-1])
     hint = nearest(key, known)
-    homes = accepted.blocks_with(key)
+    homes = accepted.blocks_with(key, _value(path[:2], document) if path[0] == "stages" else document.value)
     if homes:
         hint = f" It belongs in {' or '.join(homes)}."
     return Finding(document.place(path), path, "unknown key", f"{hint} Known: {', '.join(known)}".strip())

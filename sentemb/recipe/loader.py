@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,6 +14,7 @@ from sentemb.errors import ConfigError, nearest, shortened
 from sentemb.recipe import shipped
 from sentemb.recipe.document import override, parse
 from sentemb.recipe.errors import validate
+from sentemb.recipe.postprocess import PostprocessConfig
 from sentemb.recipe.schema import Recipe, TrainConfig
 
 _MAX_BYTES = 256 * 1024
@@ -87,10 +89,23 @@ def resolved_yaml(recipe: Recipe, header: str = "") -> str:
     """
     if recipe.stages is None and recipe.train is None:
         recipe = recipe.model_copy(update={"train": TrainConfig()})
-    unused = {"stages"} if recipe.stages is None else {"method", "data", "train"}
-    values = recipe.model_dump(mode="json", exclude=unused)
+    values = recipe.model_dump(mode="json", exclude=_unused(recipe))
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     return comment + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _unused(recipe: Recipe) -> dict[str, Any]:
+    """The blocks that say nothing in this recipe."""
+    idle = ("train", "views")
+    if recipe.stages is None:
+        fitted = idle if isinstance(recipe.method, PostprocessConfig) else ()
+        return dict.fromkeys(("stages", *fitted), True)
+    stages = {
+        number: dict.fromkeys(idle, True)
+        for number, stage in enumerate(recipe.stages)
+        if isinstance(stage.method, PostprocessConfig)
+    }
+    return {"stages": stages} | dict.fromkeys(("method", "data", "train"), True)
 
 
 def _text(file: Path, shown: str) -> str:

@@ -1,4 +1,4 @@
-"""What a recipe may say of its method: one block a method, torch-free."""
+"""What a recipe may say of its method: one block a method, torch-free. Post-processors are in `postprocess.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from sentemb.recipe.config import Config
 from sentemb.recipe.objectives import ON_CLASSES, ON_SCORED_PAIRS, ObjectiveConfig
+from sentemb.recipe.postprocess import KINDS, PostprocessConfig
 from sentemb.recipe.schemes import (
     BYOLConfig,
     DeepClusterConfig,
@@ -131,7 +132,7 @@ class CutoffSoftmaxConfig(Config):
     """What the classifier sees of a pair."""
 
 
-MethodConfig = Annotated[
+TrainedMethodConfig = Annotated[
     SimCSEConfig
     | SupervisedSimCSEConfig
     | SBERTSoftmaxConfig
@@ -149,6 +150,9 @@ MethodConfig = Annotated[
     | SentenceTransformersConfig,
     Field(discriminator="kind"),
 ]
+
+MethodConfig = Annotated[TrainedMethodConfig | PostprocessConfig, Field(discriminator="kind")]
+"""What is trained, or fitted on the embeddings of an encoder that stays as it is."""
 
 N_TEXTS: dict[RowType, int] = {
     "sentences": 1,
@@ -176,6 +180,7 @@ ROW_TYPES: dict[str, tuple[RowType, ...]] = {
     "instance_discrimination": ("sentences",),
     "is_bert": ("sentences",),
     "sentence_transformers": ("pairs", "sentences", "labelled_sentences", "triplets", "labelled_pairs", "scored_pairs"),
+    **dict.fromkeys(KINDS, ("sentences",)),
 }
 """The row types each method takes, its default first."""
 

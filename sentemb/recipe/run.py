@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +19,14 @@ from sentemb.encoder import load, save_encoder
 from sentemb.evaluation.dev import STSDevEvaluator
 from sentemb.evaluation.scores import Scores
 from sentemb.evaluation.suite import score_encoders
-from sentemb.recipe.arguments import training_arguments
-from sentemb.recipe.build import build_first_encoder, build_method
-from sentemb.recipe.build_views import build_views
+from sentemb.recipe.build import build_first_encoder
 from sentemb.recipe.loader import LoadedRecipe, resolved_yaml
-from sentemb.recipe.schema import Stage
-from sentemb.saving import write_json, writing
-from sentemb.training.callbacks import MetricsFile, ProgressDisplay
-from sentemb.training.collate import Collator
-from sentemb.training.run_folder import RunFolder, best_of, last_checkpoint
-from sentemb.training.trainer import MethodTrainer
+from sentemb.recipe.postprocess import PostprocessConfig
+from sentemb.recipe.postprocess_stage import check_width, count_texts, fit_stage
+from sentemb.recipe.schema import Recipe, Stage
+from sentemb.recipe.train_stage import train_stage
+from sentemb.saving import write_json
+from sentemb.training.run_folder import RunFolder
 from sentemb.types import Row
 
 
@@ -70,27 +67,27 @@ def train(
     console = console or Console(stderr=True)
     run = RunFolder(output)
     stages = loaded.recipe.all_stages()
-    rows = _read_all(stages, data_dir)  # before anything heavy: a broken line in the last stage is said at once
+    data = [_read(stage, data_dir) for stage in stages]  # first: a broken line in the last stage is said at once
+    check_width(stages, loaded.recipe.encoder)
     resolved = resolved_yaml(loaded.recipe)
     if resume:
         run.resume(resolved)
     else:
-        seeds = {stage.name: stage.train.seed for stage in stages}
-        data = [
-            {"stage": stage.name, "rows": len(part), **fingerprint(stage.data.source, data_dir)}
-            for stage, part in zip(stages, rows, strict=True)
+        seeds = {stage.name: stage.train.seed for stage in stages if not isinstance(stage.method, PostprocessConfig)}
+        sources = [
+            {"stage": stage.name, "rows": part.n_rows, **fingerprint(stage.data.source, data_dir)}
+            for stage, part in zip(stages, data, strict=True)
         ]
-        run.start(resolved, {"recipe_name": loaded.name, "seeds": seeds, "data": data})
+        run.start(resolved, {"recipe_name": loaded.name, "seeds": seeds, "data": sources})
     encoder: SentenceTransformer | None = None
-    for number, (stage, part) in enumerate(zip(stages, rows, strict=True), start=1):
+    for number, (stage, part) in enumerate(zip(stages, data, strict=True), start=1):
         folder = run.stage_dir(number, stage.name)
         if run.is_stage_done(stage.name):
             console.print(f"{stage.name}: already complete", highlight=False)
         else:
             set_seed(stage.train.seed)
             start = encoder or build_first_encoder(loaded.recipe.encoder)
-            facts = _train_stage(stage, start, loaded, part, folder, data_dir, console)
-            run.stage_done(stage.name, facts)
+            run.stage_done(stage.name, _run_stage(stage, start, loaded.recipe, part, folder, data_dir, console))
         encoder = load(str(folder / "encoder"))
     if encoder is None:
         raise ValueError("a recipe has at least one stage")
@@ -100,63 +97,44 @@ def train(
     return TrainedRun(output, scores)
 
 
-def _read_all(stages: tuple[Stage, ...], data_dir: Path | None) -> list[list[Row]]:
-    return [
-        read_rows(
-            stage.data.source,
-            stage.row_type,
-            columns=stage.data.columns,
-            label_names=stage.data.label_names,
-            score_range=stage.data.score_range,
-            limit=stage.data.limit,
-            data_dir=data_dir,
-        )
-        for stage in stages
-    ]
+@dataclass(frozen=True)
+class _Data:
+    """What a stage reads: rows in memory to train on, or texts that are counted and streamed later."""
+
+    n_rows: int
+    rows: list[Row] | None
 
 
-def _train_stage(
+def _read(stage: Stage, data_dir: Path | None) -> _Data:
+    if isinstance(stage.method, PostprocessConfig):
+        return _Data(count_texts(stage.data, data_dir), None)
+    rows = read_rows(
+        stage.data.source,
+        stage.row_type,
+        columns=stage.data.columns,
+        label_names=stage.data.label_names,
+        score_range=stage.data.score_range,
+        limit=stage.data.limit,
+        data_dir=data_dir,
+    )
+    return _Data(len(rows), rows)
+
+
+def _run_stage(
     stage: Stage,
     encoder: SentenceTransformer,
-    loaded: LoadedRecipe,
-    rows: list[Row],
+    recipe: Recipe,
+    data: _Data,
     folder: Path,
     data_dir: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Trains one stage, from its last checkpoint if it has one; returns what run.json says of it."""
-    dev = loaded.recipe.evaluation.dev
+    """Trains or fits; returns what run.json says of the stage."""
+    dev = recipe.evaluation.dev
+    if isinstance(stage.method, PostprocessConfig):
+        return fit_stage(stage.method, stage.data, encoder, folder, dev=dev, data_dir=data_dir, console=console)
     evaluator = STSDevEvaluator(dev, data_dir) if dev else None
-    metric = evaluator.metric if evaluator else None
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    method = build_method(stage, encoder, loaded.recipe.encoder.name, len(rows))
-    display = ProgressDisplay(console, stage.name)
-    metrics_file = folder / "metrics.jsonl"
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        trainer = MethodTrainer(
-            method,
-            training_arguments(stage.train, folder, metric),
-            rows,
-            collator=Collator(
-                method.encoder, loaded.recipe.encoder.max_tokens, build_views(stage.views), stage.train.seed
-            ),
-            evaluator=evaluator,
-            best_dir=folder / "encoder",
-            early_stopping=stage.train.early_stopping,
-            callbacks=[MetricsFile(metrics_file), display],
-        )
-        checkpoint = last_checkpoint(folder)
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        finally:
-            display.close()
-        if metric is None:
-            trainer.save_best()
-    facts: dict[str, Any] = {"steps": trainer.state.global_step, "seed": stage.train.seed}
-    if stage.method.kind == "sbert_softmax":
-        facts["label_names"] = list(stage.data.label_names)
-    return facts | ({"best": best_of(metrics_file, metric)} if metric else {})
+    return train_stage(stage.method, stage, encoder, recipe.encoder, data.rows or [], folder, evaluator, console)
 
 
 def _before_and_after(

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from sentemb.recipe.config import Config
 from sentemb.recipe.methods import MethodConfig, described, row_types, view_range
+from sentemb.recipe.postprocess import PostprocessConfig
 from sentemb.recipe.schemes import MoCoConfig
 from sentemb.recipe.views import TENSOR_VIEWS, ViewConfig
 from sentemb.types import Pooler, RowType
@@ -39,13 +40,14 @@ class DataConfig(Config):
     rows: RowType | None = None
     """The row type; none: the one the method takes by default."""
     columns: tuple[str, ...] | None = None
-    """The columns' names in the file, in the order of the row type; none: the usual names."""
+    """The columns' names in the file, in the order of the row type; none: the usual names. A post-processor is fitted
+    on the texts of all."""
     label_names: tuple[str, ...] = ("contradiction", "entailment", "neutral")
     """Labels of labelled rows; their order is the class number and is saved with the head."""
     score_range: tuple[float, float] = (0.0, 5.0)
     """Lowest and highest gold score of scored pairs; scores are scaled to [0, 1]."""
     limit: PositiveInt | None = None
-    """Only the first rows."""
+    """Only the first rows; for a post-processor, only the first texts."""
 
 
 class TrainConfig(Config):
@@ -95,7 +97,7 @@ Views = Annotated[tuple[tuple[ViewConfig, ...], ...], Field(min_length=1)]
 
 
 class Stage(Config):
-    """One stage of training."""
+    """One stage: an encoder is trained, or a post-processor is fitted on the embeddings of what stands before it."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
     """Names the stage's folder in the run folder."""
@@ -108,9 +110,7 @@ class Stage(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        _check_rows(self.method, self.data)
-        _check_views(self.method, self.data, self.views)
-        _check_queue(self.method, self.train)
+        _check_stage(self.method, self.data, self.views, self.train)
         return self
 
     @property
@@ -140,13 +140,12 @@ class Recipe(Config):
             names = [stage.name for stage in self.stages]
             if len(set(names)) < len(names):
                 raise ValueError("two stages have the same name; give each its own")
+            _check_order(self.stages)
         elif self.method is None or self.data is None:
             missing = " and ".join(key for key in ("method", "data") if getattr(self, key) is None)
             raise ValueError(f"{missing} missing; a recipe needs method and data, or stages")
         else:
-            _check_rows(self.method, self.data)
-            _check_views(self.method, self.data, self.views)
-            _check_queue(self.method, self.train or TrainConfig())
+            _check_stage(self.method, self.data, self.views, self.train or TrainConfig())
         return self
 
     def all_stages(self) -> tuple[Stage, ...]:
@@ -157,6 +156,35 @@ class Recipe(Config):
             raise ValueError("a recipe without stages has a method and data")  # validation saw to it
         train = self.train or TrainConfig()
         return (Stage(name=self.method.kind, method=self.method, data=self.data, views=self.views, train=train),)
+
+
+def _check_stage(method: MethodConfig, data: DataConfig, views: Views | None, train: TrainConfig) -> None:
+    _check_rows(method, data)
+    if isinstance(method, PostprocessConfig):
+        _check_postprocess(method, data, views, train)
+    else:
+        _check_views(method, data, views)
+        _check_queue(method, train)
+
+
+def _check_postprocess(method: PostprocessConfig, data: DataConfig, views: Views | None, train: TrainConfig) -> None:
+    if train != TrainConfig():
+        problem = "train has settings, but nothing is trained"
+        raise ValueError(f"{problem}; leave it out: what {method.kind} takes stands in method")
+    if views is not None:
+        raise ValueError(f"views has lists, but {method.kind} is fitted on texts as they are; leave it out")
+    if data.source == "-":
+        raise ValueError("data.source is -, but the texts are read twice, to check and to fit; name a file")
+
+
+def _check_order(stages: tuple[Stage, ...]) -> None:
+    fitted: str | None = None
+    for stage in stages:
+        if isinstance(stage.method, PostprocessConfig):
+            fitted = stage.name
+        elif fitted is not None:
+            problem = f"stages: {stage.name} trains what {fitted} was fitted on"
+            raise ValueError(f"{problem}; put the post-processors last")
 
 
 def _check_rows(method: MethodConfig, data: DataConfig) -> None:

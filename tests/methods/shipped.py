@@ -28,7 +28,7 @@ def shipped_method(name, pooling="mean", **changes):
     stage = load_recipe(name).recipe.all_stages()[0]
     method = type(stage.method).model_validate(stage.method.model_dump() | changes)
     stage = stage.model_copy(update={"method": method})
-    built = build_method(stage, tiny_encoder(pooling=pooling), "bundled:mini", 8)
+    built = build_method(stage.method, stage, tiny_encoder(pooling=pooling), "bundled:mini", 8)
     return built, numbered(built, ROWS[stage.row_type])
 
 

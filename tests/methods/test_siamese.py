@@ -193,7 +193,7 @@ class TestRefusals:
     def test_a_prefix_wider_than_the_embeddings(self):
         stage = recipe(objective={"kind": "info_nce"}, matryoshka=[16, 64]).all_stages()[0]
         with pytest.raises(ConfigError, match=r"method\.matryoshka: 64 is wider than the 32"):
-            build_method(stage, tiny_encoder(), "bundled:mini", 8)
+            build_method(stage.method, stage, tiny_encoder(), "bundled:mini", 8)
 
     def test_temperature_not_above_0(self):
         with pytest.raises(ValidationError, match="greater than 0"):

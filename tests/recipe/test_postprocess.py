@@ -15,7 +15,8 @@ from sentemb.encoder import load
 from sentemb.errors import ConfigError, ConfigErrors, DataError, OutputError
 from sentemb.recipe import build_postprocess as build
 from sentemb.recipe import corpus_texts, measure_postprocess
-from sentemb.recipe.postprocess import KINDS, FlowConfig, WhiteningConfig, read_postprocess
+from sentemb.recipe.postprocess import KINDS, FlowConfig, WhiteningConfig
+from sentemb.recipe.read_postprocess import read_postprocess
 from tests.tiny import SENTENCES, WORDS, tiny_encoder
 
 

@@ -114,7 +114,7 @@ def test_training_texts_are_cut_at_max_tokens_and_the_saved_encoder_is_not(workp
 def test_resuming_a_complete_run_trains_nothing(workplace, monkeypatch):
     run(workplace)
     before = encoder_weights(workplace / "run")
-    monkeypatch.setattr("sentemb.recipe.run._train_stage", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("sentemb.recipe.run.train_stage", lambda *_: pytest.fail("trained again"))
     run(workplace, resume=True)
     after = encoder_weights(workplace / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
