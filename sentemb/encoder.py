@@ -34,7 +34,7 @@ from sentemb.types import Pooler
 POOLERS: tuple[str, ...] = get_args(Pooler)
 
 # What `load` opens without trusting remote code: the type of a saved module, and the class here that it stands for.
-_OWN_MODULES = {f"{FlowModule.__module__}.{FlowModule.__qualname__}": FlowModule}
+OWN_MODULES = {f"{FlowModule.__module__}.{FlowModule.__qualname__}": FlowModule}
 
 _LEGACY_POOLING_KEYS = {
     "cls": "pooling_mode_cls_token",
@@ -89,7 +89,7 @@ def load(name: str, pooling: Pooler | None = None, *, trust_remote_code: bool = 
         # Private, and used by sentence-transformers' own trainer to reload a model whose classes are imported already.
         # Setting trust_remote_code for our types instead would also trust the code of the transformer's folder.
         return SentenceTransformer._load_with_module_classes(
-            path, _OWN_MODULES, device="cpu", trust_remote_code=trust_remote_code
+            path, OWN_MODULES, device="cpu", trust_remote_code=trust_remote_code
         )
 
     encoder = _open(name, opener)
@@ -220,6 +220,11 @@ def append_flow(encoder: SentenceTransformer, flow: Flow) -> SentenceTransformer
         problem = f"a flow of width {flow.width} doesn't fit an encoder of width {width}"
         raise ModelError("flow", problem, "Fit the flow on embeddings of this encoder")
     return SentenceTransformer(modules=[*encoder, FlowModule(flow)], device="cpu")
+
+
+def needs_sentemb(encoder: SentenceTransformer) -> bool:
+    """Whether a module of it is ours, so that plain sentence-transformers opens it with `trust_remote_code` only."""
+    return any(isinstance(module, tuple(OWN_MODULES.values())) for module in encoder)
 
 
 def append_tanh_layer(encoder: SentenceTransformer) -> SentenceTransformer:

@@ -22,11 +22,21 @@ def export(
         str | None, typer.Option("--license", help="Licence as the hub spells it: apache-2.0, mit, cc-by-sa-4.0 …")
     ] = None,
     language: Annotated[list[str] | None, typer.Option("--language", help="Language code, as en. Repeatable.")] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option(
+            "--onnx", help="Also write encoder.onnx: token ids in, embedding out. Needs sentemb's extra onnx."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written and checked as JSON.")] = False,
 ) -> None:
     """Write an encoder that plain sentence-transformers opens, with a model card.
 
-    The folder is opened again and must give the same vectors as the encoder in memory; else nothing is left of it.
+    The folder is opened again and must give the same vectors as the encoder in memory; else nothing is left of it. So
+    must encoder.onnx in ONNX Runtime.
+
+    An encoder that ends in a flow opens with sentemb.load, or with trust_remote_code=True where sentemb is installed;
+    its encoder.onnx needs neither.
 
     Example: sentemb export runs/quickstart --output my-encoder --license apache-2.0 --language en
     """
@@ -34,7 +44,7 @@ def export(
     quiet_libraries()
     from sentemb.hub.export import export_encoder
 
-    report = export_encoder(source, output, title=name, license=license, languages=language or ())
+    report = export_encoder(source, output, title=name, license=license, languages=language or (), onnx=onnx)
     if as_json:
         print_json(report.to_json())
     else:

@@ -28,6 +28,9 @@ class EncoderFacts:
         max_tokens: longer texts are cut, special tokens included.
         similarity: how embeddings are meant to be compared.
         versions: package → version, of what wrote the folder.
+        needs_sentemb: whether it ends in a flow, which sentence-transformers has no module for.
+        padding: the token that fills rows up, as `tokenizers` wants it: `pad_id=0, pad_token="[PAD]"`.
+        has_onnx: whether the folder holds `encoder.onnx`.
     """
 
     folder: str
@@ -36,6 +39,9 @@ class EncoderFacts:
     max_tokens: int
     similarity: str
     versions: Mapping[str, str]
+    needs_sentemb: bool = False
+    padding: str = ""
+    has_onnx: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def _what_it_is(encoder: EncoderFacts, run: RunFacts) -> str:
     start = f", {made} `{_line(run.encoder)}`" if run.encoder else ""
     lines = [
         f"A sentence encoder{start}. It maps a text to a vector of {encoder.width} numbers, to be compared by "
-        f"{encoder.similarity}. Written by sentemb; plain sentence-transformers opens it, with no flag.",
+        f"{encoder.similarity}. Written by sentemb; {_opens(encoder)}.",
         f"Modules, in order: {', '.join(encoder.modules)}. Texts are cut at {encoder.max_tokens} tokens.",
     ]
     if run.status not in (None, "complete"):
@@ -120,11 +126,23 @@ def _what_it_is(encoder: EncoderFacts, run: RunFacts) -> str:
     return "\n\n".join(lines)
 
 
+def _opens(encoder: EncoderFacts) -> str:
+    if not encoder.needs_sentemb:
+        return "plain sentence-transformers opens it, with no flag"
+    onnx = "; `encoder.onnx` needs neither" if encoder.has_onnx else ""
+    return (
+        "it ends in a flow, which is a module of sentemb: `sentemb.load` opens it, and sentence-transformers with "
+        f"`trust_remote_code=True` where sentemb is installed{onnx}"
+    )
+
+
 def _usage(encoder: EncoderFacts) -> str:
+    flag = ", trust_remote_code=True" if encoder.needs_sentemb else ""
     return f"""```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer({json.dumps(encoder.folder, ensure_ascii=False)})  # this folder, or its name on the hub
+# this folder, or its name on the hub
+model = SentenceTransformer({json.dumps(encoder.folder, ensure_ascii=False)}{flag})
 embeddings = model.encode(["A man is playing a guitar.", "Someone plays an instrument."])
 print(model.similarity(embeddings, embeddings))
 ```
@@ -133,6 +151,27 @@ A whole corpus, one text a line, from the command line:
 
 ```bash
 sentemb encode {shlex.quote(encoder.folder)} corpus.txt --output vectors
+```{_onnx_usage(encoder) if encoder.has_onnx else ""}"""
+
+
+def _onnx_usage(encoder: EncoderFacts) -> str:
+    folder = json.dumps(encoder.folder, ensure_ascii=False)
+    return f"""
+
+The whole encoder as one ONNX file, without torch:
+
+```python
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = {folder}
+tokenizer = Tokenizer.from_file(f"{{folder}}/tokenizer.json")
+tokenizer.enable_truncation({encoder.max_tokens})
+tokenizer.enable_padding({encoder.padding})
+rows = tokenizer.encode_batch(["A man is playing a guitar.", "Someone plays an instrument."])
+inputs = {{"input_ids": np.array([r.ids for r in rows]), "attention_mask": np.array([r.attention_mask for r in rows])}}
+(embeddings,) = onnxruntime.InferenceSession(f"{{folder}}/encoder.onnx").run(None, inputs)
 ```"""
 
 

@@ -126,6 +126,42 @@ IS_BERT = _arxiv(
     "2009.12061",
 )
 
+WHITENING = _arxiv(
+    "Su et al. 2021",
+    "su2021whitening",
+    "Whitening Sentence Representations for Better Semantics and Faster Retrieval",
+    "Su, Jianlin and Cao, Jiarun and Liu, Weijie and Ou, Yangyiwen",
+    "2021",
+    "2103.15316",
+)
+
+FLOW = _arxiv(
+    "Li et al. 2020",
+    "li2020bertflow",
+    "On the Sentence Embeddings from Pre-trained Language Models",
+    "Li, Bohan and Zhou, Hao and He, Junxian and Wang, Mingxuan and Yang, Yiming and Li, Lei",
+    "2020",
+    "2011.05864",
+)
+
+COMMON_COMPONENTS = _arxiv(
+    "Mu & Viswanath 2018",
+    "mu2018allbutthetop",
+    "All-but-the-Top: Simple and Effective Postprocessing for Word Representations",
+    "Mu, Jiaqi and Viswanath, Pramod",
+    "2017",
+    "1702.01417",
+)
+
+STANDARDISE = _arxiv(
+    "Timkey & van Schijndel 2021",
+    "timkey2021allbark",
+    "All Bark and No Bite: Rogue Dimensions in Transformer Language Models Obscure Representational Quality",
+    "Timkey, William and van Schijndel, Marten",
+    "2021",
+    "2109.04404",
+)
+
 METHODS = {
     "simcse": MethodText(
         "Unsupervised SimCSE",
@@ -197,6 +233,28 @@ METHODS = {
         "own sentence and not with those of others. The convolutions read padding in plain sentence-transformers, so "
         "that a vector depends a little on its batch there; opened with sentemb it does not.",
         IS_BERT,
+    ),
+    "whitening": MethodText(
+        "Whitening",
+        "A linear map, fitted on the embeddings of plain texts, gives them mean zero and covariance one in the "
+        "directions that are kept.",
+        WHITENING,
+    ),
+    "standardise": MethodText(
+        "Standardising",
+        "Each dimension gets mean zero and variance one, as fitted on the embeddings of plain texts.",
+        STANDARDISE,
+    ),
+    "common_components": MethodText(
+        "Common components removed",
+        "The mean and the top principal components of the embeddings of plain texts are taken out.",
+        COMMON_COMPONENTS,
+    ),
+    "flow": MethodText(
+        "BERT-flow",
+        "An invertible map, fitted by maximum likelihood on the embeddings of plain texts, takes them to a standard "
+        "Gaussian.",
+        FLOW,
     ),
 }
 """By `method.kind`. A kind that is not here gets a card without a citation, and the card says so."""

@@ -16,7 +16,8 @@ from sentemb.embedding import embed
 from sentemb.encoder import append_affine, append_tanh_layer, build_encoder, save_encoder
 from sentemb.errors import ConfigError, DataError, ModelError, OutputError
 from sentemb.hub import export as export_module
-from sentemb.hub.export import check_folder, export_encoder
+from sentemb.hub.export import export_encoder
+from sentemb.hub.self_check import check_folder
 from tests.hub.runs import make_run, recipe, run_facts, scores
 from tests.tiny import SENTENCES, save_tiny, tiny_encoder
 
