@@ -131,7 +131,7 @@ WHITENING = _arxiv(
     "su2021whitening",
     "Whitening Sentence Representations for Better Semantics and Faster Retrieval",
     "Su, Jianlin and Cao, Jiarun and Liu, Weijie and Ou, Yangyiwen",
-    "2021",
+    2021,
     "2103.15316",
 )
 
@@ -140,7 +140,7 @@ FLOW = _arxiv(
     "li2020bertflow",
     "On the Sentence Embeddings from Pre-trained Language Models",
     "Li, Bohan and Zhou, Hao and He, Junxian and Wang, Mingxuan and Yang, Yiming and Li, Lei",
-    "2020",
+    2020,
     "2011.05864",
 )
 
@@ -149,7 +149,7 @@ COMMON_COMPONENTS = _arxiv(
     "mu2018allbutthetop",
     "All-but-the-Top: Simple and Effective Postprocessing for Word Representations",
     "Mu, Jiaqi and Viswanath, Pramod",
-    "2017",
+    2017,
     "1702.01417",
 )
 
@@ -158,7 +158,7 @@ STANDARDISE = _arxiv(
     "timkey2021allbark",
     "All Bark and No Bite: Rogue Dimensions in Transformer Language Models Obscure Representational Quality",
     "Timkey, William and van Schijndel, Marten",
-    "2021",
+    2021,
     "2109.04404",
 )
 
