@@ -55,6 +55,12 @@ def postprocess(
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Write nothing: try the linear kinds on a sample and say which is best.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="With --suggest: write a page with the table and a chart of the dimensions kept."
+        ),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option("--column", help='A column of texts; repeatable. (default: "text", or the only one)'),
@@ -106,6 +112,8 @@ def postprocess(
     if suggest and (chosen or output):
         option = [*chosen, "--output"][0]
         raise ConfigError(option, "can't be used with --suggest, which tries all and writes nothing", "Leave it out")
+    if report is not None and not suggest:
+        raise ConfigError("--report", "shows what --suggest tries", "Add --suggest, or leave it out")
     if not suggest and (kind is None or output is None):
         option = "--kind" if kind is None else "--output"
         raise ConfigError(option, "is missing", "Name it, or use --suggest to see what would help")
@@ -136,7 +144,7 @@ def postprocess(
         options = [*(word for name in column or [] for word in ("--column", name))]
         options += ["--pooling", pooling] if pooling else []
         command = shlex.join(["sentemb", "postprocess", model, "--corpus", corpus, *options])
-        suggest_one(base, width, texts, data, command=command, as_json=as_json)
+        suggest_one(base, width, texts, data, command=command, report=report, as_json=as_json)
         return
     with progress(errors_console()) as tell:
         fitted = build.fit(config, width, encoded(texts, base, tell), on_epoch=tell_epoch)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sentemb.recipe.postprocess import LinearConfig
 
 AS_IT_IS = "as it is"
+_SIZES = (32, 64, 128, 256, 512)
 
 
 def encoded(texts: CorpusTexts, base: Any, tell: Callable[[int], None]) -> Iterator[Any]:
@@ -40,8 +41,20 @@ def measure_states(base: Any, transforms: dict[str, Any], texts: CorpusTexts, da
         return measure(base, transforms, texts.held_out, data_dir=data)
 
 
-def suggest_one(base: Any, width: int, texts: CorpusTexts, data: Path | None, *, command: str, as_json: bool) -> None:
-    """Fits every linear kind on a sample and prints them by STS-B dev, with one sentence of advice."""
+def suggest_one(
+    base: Any,
+    width: int,
+    texts: CorpusTexts,
+    data: Path | None,
+    *,
+    command: str,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Fits every linear kind on a sample and prints them by STS-B dev, with one sentence of advice.
+
+    `report` names a page to write, with the same table and STS-B dev against the dimensions that whitening keeps.
+    """
     from sentemb.postprocess.moments import Moments
     from sentemb.recipe.build_postprocess import fit_moments
 
@@ -60,11 +73,17 @@ def suggest_one(base: Any, width: int, texts: CorpusTexts, data: Path | None, *,
     overlap = warn_of_overlap(texts)
     ranked = sorted(measured, key=lambda state: -state.stsb_dev)
     sentence = recommendation(ranked)
+    title = f"Fitted on {texts.n_fitted:,} texts, sorted by STS-B dev (Spearman × 100)"
+    table = ranking(title, ranked, notes(texts, overlap))
+    if report is not None:
+        from sentemb.cli.postprocess_report import write_report
+
+        write_report(report, command, table, measured, sentence)
+        say(f"The page is in {report}")
     if as_json:
         print_json({"candidates": [state.to_json() for state in ranked], "recommendation": sentence})
     else:
-        title = f"Fitted on {texts.n_fitted:,} texts, sorted by STS-B dev (Spearman × 100)"
-        results_console().print(ranking(title, ranked, notes(texts, overlap)))
+        results_console().print(table)
         typer.echo(sentence)
     if sentence.startswith("Take"):
         say(f"Next: {command} {tried[ranked[0].name][0]} --output DIR")
@@ -76,7 +95,7 @@ def _candidates(moments: Any) -> dict[str, tuple[str, LinearConfig]]:
     from sentemb.recipe.postprocess import CommonComponentsConfig, StandardiseConfig, WhiteningConfig
 
     most = n_varying(moments)
-    sizes = [size for size in (64, 128, 256) if size < most]
+    sizes = [size for size in _SIZES if size < most]
     if moments.count > moments.width:  # fewer texts than dimensions: they would all be equally far apart
         sizes.append(most)
     found: dict[str, tuple[str, LinearConfig]] = {

@@ -57,11 +57,19 @@ def bootstrap_spearman(
     Raises:
         DataError: as `spearman`.
     """
+    return interval95(resampled_spearman(predictions, gold, rng, n_resamples))
+
+
+def resampled_spearman(
+    predictions: Array, gold: Array, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> Array:
+    """(R,) Spearman of each resample, NaN where all values of a side are alike; arguments and errors as above.
+
+    The same state of `rng` gives the same resamples, so that differences of two models, and means over tasks, may be
+    taken resample by resample.
+    """
     spearman(predictions, gold)
-    values = np.concatenate(
-        [_spearman_of_resamples(predictions, gold, w) for w in _weights(len(gold), n_resamples, rng)]
-    )
-    return _interval(values)
+    return np.concatenate([_spearman_of_resamples(predictions, gold, w) for w in _weights(len(gold), n_resamples, rng)])
 
 
 def paired_bootstrap(
@@ -92,10 +100,11 @@ def paired_bootstrap(
     differences = differences[~np.isnan(differences)]
     below, above = (differences <= 0.0).sum(), (differences >= 0.0).sum()
     p_value = min(1.0, 2.0 * (min(below, above) + 1) / (len(differences) + 1))
-    return Difference(value, _interval(differences), float(p_value))
+    return Difference(value, interval95(differences), float(p_value))
 
 
-def _interval(values: Array) -> Interval:
+def interval95(values: Array) -> Interval:
+    """The 2.5th and 97.5th percentile of (R,) values, those that are not a number left out."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return Interval(float(low), float(high))
 

@@ -144,6 +144,7 @@ REFUSED = {
     "few for a flow": (["--kind", "flow", "--limit", 50], "fewer than one batch of 64"),
     "corpus": (["--kind", "flow", "--corpus", "gone.txt"], "gone.txt: there is no such file"),
     "column": (["--kind", "flow", "--column", "body"], 'there is no column "body"'),
+    "report": (["--kind", "flow", "--output", "o", "--report", "r.html"], "--report: shows what --suggest tries"),
     "suggest": (["--suggest", "--kind", "flow"], "--kind: can't be used with --suggest"),
 }
 
@@ -216,6 +217,18 @@ def test_what_is_recommended():
     assert suggest.recommendation([as_it_is, worse]) == (
         "Leave it as it is: with 50.00 on STS-B dev it is the best of all 2."
     )
+
+
+def test_the_report_shows_the_table_and_the_dimensions_that_were_tried(sentemb, model, corpus):
+    code, out, errors = sentemb(model, "--corpus", corpus, "--suggest", "--report", "r.html", "--json")
+    assert code == 0 and "The page is in r.html" in errors
+    html = Path("r.html").read_text()
+    found = json.loads(out)
+    assert found["recommendation"].replace("'", "&#x27;") in html
+    tried = [state for state in found["candidates"] if state["name"].startswith("whitening")]
+    assert tried and html.count("<circle") == len(tried)
+    assert all(f"whitening: {state['width']}, {state['stsb_dev_spearman']:.2f}" in html for state in tried)
+    assert all(f"<td>{state['name']}</td>" in html for state in found["candidates"])
 
 
 def test_suggest_names_the_command_to_run_next(sentemb, model, corpus, monkeypatch):
