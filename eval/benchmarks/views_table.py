@@ -5,8 +5,8 @@
 
 As in the paper the first text of a pair is the sentence, the second a view of it, both under dropout; the other
 sentences of the batch are the negatives. Every run starts from `bundled:mini` with [CLS], sees 60 batches of 32 and
-keeps the last encoder. A run's figures go to a .jsonl file as soon as they are there and are not made again. What stands
-under "## Reading" in the Markdown file is kept.
+keeps the last encoder. A run's figures go to a .jsonl file as soon as they are there and are not made again. What
+stands under "## Reading" in the Markdown file is kept.
 """
 
 from __future__ import annotations
