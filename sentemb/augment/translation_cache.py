@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,6 +132,12 @@ class TranslationCache:
             problem = f"another process has held it for {self.wait_seconds:g} seconds"
             return OutputError(place, problem, "Stop that process, or name another folder")
         return OutputError(place, f"can't be used ({reason})", "Name a folder on this machine that may be written to")
+
+
+def default_folder() -> Path:
+    """`translations` in the folder that SENTEMB_CACHE names, else in ~/.cache/sentemb."""
+    named = os.environ.get("SENTEMB_CACHE", "")
+    return (Path(named) if named else Path.home() / ".cache" / "sentemb") / "translations"
 
 
 def cache_key(text: str, identity: str, direction: str, seed: int | None) -> bytes:
