@@ -107,7 +107,7 @@ class _Pipe:
                 command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, bufsize=0
             )
             if programs:
-                source.close()  # so that an end is seen by all that come after it
+                source.close()  # the next program has its own
             programs.append(program)
             source = program.stdout
         self._stdin, self._stdout = programs[0].stdin, programs[-1].stdout
