@@ -57,16 +57,15 @@ class BackTranslationReport:
 class BackTranslation:
     """x → backward(forward(x)), or x itself where that is of no use; a `TextView`.
 
-    CERT (Fang et al. 2020, "CERT: Contrastive Self-supervised Learning for Language Understanding", section 3.1) makes
-    the two views of a sentence by two pivots, as English → German → English and English → Chinese → English: one such
-    view each.
+    CERT (Fang et al. 2020, "CERT: Contrastive Self-supervised Learning for Language Understanding") makes the two views
+    of a sentence by two pivots, as English → Chinese → English and English → German → English: one such view each.
 
     A text stays as it is, and is counted in `report`, where what comes back is
     empty (or the pivot is);
     truncated: a translator gave a `CutTranslation`, or the characters that come back are fewer than
     `min_length_ratio` · those of the text;
     identical to it, but for white space.
-    The authors' code checks none of this. Blank texts stay as they are and are not counted.
+    Blank texts stay as they are and are not counted.
 
     The view is a pure function of the text where the translators are (beam search), of text and seed where they sample:
     forward draws from `derive_seed(seed, 0)`, backward from `derive_seed(seed, 1)`. Equal texts are translated once.

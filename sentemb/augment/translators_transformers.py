@@ -30,7 +30,7 @@ class BeamSearch:
 class Sampling:
     """A draw from the model's distribution, token by token, its logits divided by `temperature` > 0.
 
-    Edunov et al. 2018, "Understanding Back-Translation at Scale", section 3, has it beside beam search: it gives more
+    Edunov et al. 2018, "Understanding Back-Translation at Scale", have it beside beam search: it gives more
     varied, less faithful texts.
     """
 
