@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := quickstart
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check format clean
+.PHONY: help setup quickstart back-translation-demo test test-all check format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,10 @@ quickstart: setup ## train, evaluate, encode and export on the bundled encoder; 
 	@echo "  $(BIN)/sentemb recipes list"
 	@echo "  $(BIN)/sentemb eval bundled:mini $(RUN)/encoder --pooling cls"
 	@echo "  $(BIN)/sentemb train smoke/sbert-regression --output runs/sbert"
+
+back-translation-demo: setup ## a few sentences by way of Portuguese and of Spanish, side by side
+	-$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bergamot]'
+	$(BIN)/python eval/benchmarks/back_translation_demo.py
 
 test: setup ## the tests that every change must pass; a few minutes
 	$(BIN)/python -m pytest -q -n 2

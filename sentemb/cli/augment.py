@@ -38,7 +38,7 @@ def augment(
         typer.Option(
             "--view",
             metavar="VIEW",
-            help="eda, contextual, nlpaug, sometimes, one_of; or a block as a recipe has it: "
+            help="eda, contextual, back_translation, nlpaug, sometimes, one_of; or a block as a recipe has it: "
             "'{kind: contextual, rate: 0.15}'. Repeated, they act in turn.",
         ),
     ],

@@ -13,6 +13,7 @@ from sentemb.augment.nlpaug_view import NlpaugView
 from sentemb.augment.synonyms import bundled_synonyms
 from sentemb.errors import ConfigError
 from sentemb.recipe import views as v
+from sentemb.recipe.build_back_translation import build_back_translation
 from sentemb.recipe.schema import Views
 from sentemb.training.collate import ColumnView
 from sentemb.types import TensorView, TextView
@@ -48,8 +49,9 @@ def build_text_view(config: v.TextViewConfig) -> TextView:
     """The view of a text's words that a block describes.
 
     Raises:
-        ConfigError: nlpaug is not installed or refuses what it is given; or there is no GPU where one is asked for.
-        ModelError: the masked language model can't be opened.
+        ConfigError: nlpaug or a translator is not installed or refuses what it is given; or there is no GPU where one
+            is asked for.
+        ModelError: the masked language model or a translation model can't be opened.
     """
     match config:
         case v.EDAConfig(mode=mode):
@@ -60,6 +62,8 @@ def build_text_view(config: v.TextViewConfig) -> TextView:
                 raise ConfigError("contextual.device", "is cuda, but torch sees no GPU here", "Set device to cpu")
             settings = config.model_dump(exclude={"kind", "model"})
             return ContextualSubstitution(model, **settings, max_tokens_per_batch=_MAX_TOKENS_PER_BATCH)
+        case v.BackTranslationConfig():
+            return build_back_translation(config)
         case v.NlpaugConfig(name=name, arguments=arguments):
             return NlpaugView(name, arguments, synonyms=bundled_synonyms())
         case v.SometimesConfig(probability=probability, views=views):

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from sentemb.recipe.config import Config
 
@@ -48,6 +55,49 @@ class ContextualConfig(Config):
     """Each word given all others, as published, or given those that stay, for one call of the model a text."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the language model runs."""
+
+
+class BackTranslationConfig(Config):
+    """By way of another language and back, as CERT makes its views, one pivot a view (Fang et al. 2020)."""
+
+    kind: Literal["back_translation"]
+    backend: Literal["bergamot", "apertium", "transformers"] = "bergamot"
+    """English and Portuguese by small neural models (extra `bergamot`), a pair of Apertium's, or any two models."""
+    source_language: str | None = Field(default=None, min_length=1)
+    """Of the texts: for apertium its code, null: eng; for transformers the tokenizer's (NLLB `eng_Latn`), or null."""
+    pivot_language: str | None = Field(default=None, min_length=1)
+    """Passed through: for apertium its code, null: spa; for transformers the tokenizer's, or null."""
+    forward_model: str | None = Field(default=None, min_length=1)
+    """transformers only: hub name or folder of the model to the pivot."""
+    backward_model: str | None = Field(default=None, min_length=1)
+    """transformers only: of the model back. null: forward_model, if it is one of many languages."""
+    n_beams: PositiveInt = 5
+    """transformers only: beams of the search; 5 as in Edunov et al. 2018, 1: greedy."""
+    sampling_temperature: PositiveFloat | None = None
+    """transformers only: draw each token at this temperature, anew for each seed; null: beam search."""
+    max_new_tokens: PositiveInt = 256
+    """transformers only: a translation of so many tokens counts as truncated."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """transformers only: where the models run; auto: on a GPU where torch sees one."""
+    min_length_ratio: Share = 0.5
+    """What comes back with a smaller share of the text's characters counts as truncated; 0: none does."""
+    cache: str | None = Field(default=None, min_length=1)
+    """Folder of the translations kept; null: `translations` in $SENTEMB_CACHE, or in ~/.cache/sentemb."""
+
+    @field_validator("source_language", "pivot_language")
+    @classmethod
+    def _not_of_bergamot(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("backend") == "bergamot":
+            raise ValueError("has no part in the bergamot backend, which knows English and Portuguese; remove it")
+        return value
+
+    @field_validator("forward_model", "backward_model", "n_beams", "sampling_temperature", "max_new_tokens", "device")
+    @classmethod
+    def _of_transformers_only(cls, value: Any, info: ValidationInfo) -> Any:
+        backend = info.data.get("backend")
+        if backend in ("bergamot", "apertium") and value != cls.model_fields[str(info.field_name)].default:
+            raise ValueError(f"has no part in the {backend} backend; remove it")
+        return value
 
 
 class NlpaugConfig(Config):
@@ -120,7 +170,8 @@ CutoffConfig = Annotated[TokenCutoffConfig | SpanCutoffConfig | FeatureCutoffCon
 """Views of the embedding layer."""
 
 TextViewConfig = Annotated[
-    EDAConfig | ContextualConfig | NlpaugConfig | SometimesConfig | OneOfConfig, Field(discriminator="kind")
+    EDAConfig | ContextualConfig | BackTranslationConfig | NlpaugConfig | SometimesConfig | OneOfConfig,
+    Field(discriminator="kind"),
 ]
 """Views of a text's words."""
 
@@ -130,6 +181,7 @@ OneOfConfig.model_rebuild()
 ViewConfig = Annotated[
     EDAConfig
     | ContextualConfig
+    | BackTranslationConfig
     | NlpaugConfig
     | SometimesConfig
     | OneOfConfig

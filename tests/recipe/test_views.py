@@ -184,7 +184,7 @@ def test_the_columns_of_a_recipe(blocks: Any) -> None:
             "kind: eda\n",
             "kind: edda\n",
             'r.yaml:11: views.1.0.views.0.views.0.kind: "edda" is not a view. Did you mean "eda"? '
-            "Give one of: eda, contextual, nlpaug, sometimes, one_of.",
+            "Give one of: eda, contextual, back_translation, nlpaug, sometimes, one_of.",
         ),
         (
             "kind: eda\n",
