@@ -15,10 +15,10 @@ ODD = ["", "?!", "Straße STRASSE", "a a a a", "snake_case 3.14", "naïve café"
 
 @pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.5, 0.75), (0.0, 0.0), (2.0, 1.0)])
 def test_agrees_with_the_formula_in_loops(k1, b, rng):
-    made = [" ".join(rng.choice(WORDS, size=rng.integers(1, 12))) for _ in range(60)]
+    made = [" ".join(rng.choice(WORDS, size=rng.integers(1, 12))) for _ in range(40)]
     texts = [*SENTENCES, *ODD, *made]
     index = BM25(texts, k1=k1, b=b)
-    queries = [*SENTENCES[:3], *made[:20], *ODD, "the the dog", "nowhere"]
+    queries = [*SENTENCES[:3], *made[:10], *ODD, "the the dog", "nowhere"]
     scores, numbers = index.search(queries, k=len(texts))
     for query, found_scores, found in zip(queries, scores, numbers, strict=True):
         expected = oracle.bm25(query, texts, k1, b)

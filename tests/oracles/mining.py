@@ -34,9 +34,9 @@ def bm25(query, texts, k1, b):
     for document in documents:
         total = 0.0
         for word in words(query):
-            holding = sum(word in other for other in documents)
             frequency = document.count(word)
             if frequency:
+                holding = sum(word in other for other in documents)
                 idf = math.log(1 + (len(documents) - holding + 0.5) / (holding + 0.5))
                 total += idf * frequency / (frequency + k1 * (1 - b + b * len(document) / average))
         scores.append(total)
