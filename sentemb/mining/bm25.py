@@ -28,13 +28,13 @@ class BM25:
     score(q, d) = Σ_{w in q} ln(1 + (C − n_w + ½) / (n_w + ½)) · f_{w,d} / (f_{w,d} + k₁ (1 − b + b |d| / avg |d|))
 
     n_w texts hold the word w; f_{w,d} times it stands in d, which has |d| words. A word that stands twice in q counts
-    twice. (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", Eq. 3.15, without
+    twice. (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", without
     its factor k₁ + 1, which changes no order; Kamphuis et al. 2020, "Which BM25 Do You Mean?", variant "Lucene
     (accurate)".) In float32; memory grows with the number of different words of each text.
 
     Args:
         texts: C strings, one or more.
-        k1: k₁ ≥ 0, how much a word's repetition counts; 0.9 in Karpukhin et al. 2020 (DPR), §4.
+        k1: k₁ ≥ 0, how much a word's repetition counts; 0.9 in Karpukhin et al. 2020 (DPR).
         b: from 0 to 1, how much a text's length counts; 0.4 there.
 
     >>> index = BM25(["a dog", "a cat"], k1=0.9, b=0.4)

@@ -68,7 +68,7 @@ def within_limits(
     """(B, K) bool: which candidates are far enough below the positive and inside the limits.
 
     The positive-aware guards against false negatives of NV-Retriever (Moreira et al. 2024, "NV-Retriever: Improving
-    text embedding models with effective hard-negative mining", §3):
+    text embedding models with effective hard-negative mining"):
 
     TopK-MarginPos: s⁻ ≤ s⁺ − absolute_margin.
 
