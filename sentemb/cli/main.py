@@ -15,6 +15,7 @@ from sentemb.cli.console import errors_console
 from sentemb.cli.encode import encode
 from sentemb.cli.evaluate import evaluate
 from sentemb.cli.export import export
+from sentemb.cli.mine import mine
 from sentemb.cli.postprocess import postprocess
 from sentemb.cli.push import push
 from sentemb.cli.recipes import app as recipes_app
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("augment")(augment)
+app.command("mine")(mine)
 app.command("encode")(encode)
 app.command("postprocess")(postprocess)
 app.command("export")(export)
