@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
+from sentemb.cli.progress import ChangingLine, clock
 from sentemb.corpus.augment_state import AugmentSettings
 from sentemb.errors import ConfigError, ConfigErrors
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from sentemb.recipe.views import TextViewConfig
 
 _DEFAULT = AugmentSettings(views=[])
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def augment(
@@ -104,9 +102,16 @@ def augment(
 
     view = build_text_views(configs)
     progress = Progress(size)
-    with _Display(errors_console(), settings.limit) as display:
+    with ChangingLine(errors_console(), "reading") as line:
         state = augment_corpus(
-            view, inputs, output, settings, found=found, data_dir=data, progress=progress, on_progress=display
+            view,
+            inputs,
+            output,
+            settings,
+            found=found,
+            data_dir=data,
+            progress=progress,
+            on_progress=lambda progress: line(_line(progress, settings.limit)),
         )
     _report(output, settings, state, progress, as_json)
 
@@ -223,32 +228,5 @@ def _line(progress: Progress, limit: int | None) -> str:
     if fractions:
         words.append(f"{max(fractions):.0%}")
     if lefts:
-        minutes, seconds = divmod(int(min(lefts)), 60)
-        hours, minutes = divmod(minutes, 60)
-        words.append(f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left")
+        words.append(f"{clock(min(lefts))} left")
     return ", ".join(words)
-
-
-class _Display:
-    """Progress on stderr: a line that changes on a terminal, else a plain line every ten seconds."""
-
-    def __init__(self, console: Console, limit: int | None) -> None:
-        self._console, self._limit, self._said = console, limit, time.monotonic()
-        self._status = console.status("reading") if console.is_terminal else None
-
-    def __enter__(self) -> _Display:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        line = _line(progress, self._limit)
-        if self._status is not None:
-            self._status.update(line)
-        elif time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._console.print(line, highlight=False, soft_wrap=True)

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries
+from sentemb.cli.progress import ChangingLine, clock
 from sentemb.corpus.settings import Device, Dtype, EncodeSettings, Format, OnEmpty
 
 if TYPE_CHECKING:
     from sentemb.corpus.progress import Progress
 
 _DEFAULT = EncodeSettings()
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def encode(
@@ -161,19 +161,8 @@ def _line(progress: Progress) -> str:
     if progress.fraction is not None:
         words.append(f"{progress.fraction:.0%}")
     if progress.seconds_left is not None:
-        words.append(f"{_clock(progress.seconds_left)} left")
+        words.append(f"{clock(progress.seconds_left)} left")
     return ", ".join(words)
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss.
-
-    >>> _clock(184.2), _clock(7384)
-    ('3:04', '2:03:04')
-    """
-    minutes, left = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
 class _Lines:
@@ -181,7 +170,7 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self.last: Progress | None = None
-        self._console, self._said = console, time.monotonic()
+        self._say = ChangingLine(console, "")
 
     def __enter__(self) -> _Lines:
         return self
@@ -191,9 +180,7 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         self.last = progress
-        if time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._console.print(_line(progress), highlight=False, soft_wrap=True)
+        self._say(_line(progress))
 
 
 class _Bar:

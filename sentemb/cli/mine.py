@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries
+from sentemb.cli.progress import ChangingLine
 from sentemb.corpus.mine_settings import MineSettings, MineSources, Sample, check_output
 from sentemb.corpus.settings import Device
 from sentemb.errors import ConfigError
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from sentemb.corpus.mine_job import MineSummary
 
 _DEFAULT = MineSettings()
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def mine(
@@ -172,8 +170,14 @@ def mine(
     quiet_libraries()
     from sentemb.corpus.mine_job import mine as mine_negatives
 
-    with _Display(errors_console()) as display:
-        summary = mine_negatives(settings, sources, output, trust_remote_code=trust_remote_code, on_progress=display)
+    with ChangingLine(errors_console(), "reading") as line:
+        summary = mine_negatives(
+            settings,
+            sources,
+            output,
+            trust_remote_code=trust_remote_code,
+            on_progress=lambda what, done, total: line(f"{what}: {done:,} of {total:,}"),
+        )
     if as_json:
         print_json(summary.to_json())
     else:
@@ -199,29 +203,3 @@ def _sentence(summary: MineSummary) -> str:
     if summary.pairs_with_fewer:
         words.append(f"{summary.pairs_with_fewer:,} have fewer than asked for")
     return f"{summary.output}: {'; '.join(words)}. {summary.seconds:.1f} s."
-
-
-# ------------------------------------------------------------------------------------------------ progress
-class _Display:
-    """Progress on stderr: a line that changes on a terminal, else a plain line every ten seconds."""
-
-    def __init__(self, console: Console) -> None:
-        self._console, self._said = console, time.monotonic()
-        self._status = console.status("reading") if console.is_terminal else None
-
-    def __enter__(self) -> _Display:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        line = f"{what}: {done:,} of {total:,}"
-        if self._status is not None:
-            self._status.update(line)
-        elif time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._console.print(line, highlight=False, soft_wrap=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from sentemb.cli.console import errors_console
+from sentemb.cli.progress import ChangingLine
 
 if TYPE_CHECKING:
     from sentemb.evaluation.table import TextTable
     from sentemb.postprocess.flow_fit import FlowEpoch
     from sentemb.recipe.corpus_texts import CorpusTexts
     from sentemb.recipe.measure_postprocess import Measured
-
-SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(line: str) -> None:
@@ -110,18 +110,7 @@ def tell_epoch(epoch: FlowEpoch) -> None:
 
 
 @contextmanager
-def progress(console: Any, doing: str = "loading the texts") -> Iterator[Callable[[int], None]]:
-    """A spinner on a terminal; else a plain line every ten seconds."""
-    said = time.monotonic()
-
-    def line(n_read: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            say(f"{n_read:,} texts encoded")
-
-    if not console.is_terminal:
-        yield line
-        return
-    with console.status(doing) as status:
-        yield lambda n_read: status.update(f"{n_read:,} texts encoded")
+def progress(console: Console, doing: str = "loading the texts") -> Iterator[Callable[[int], None]]:
+    """Shows that work goes on; gives what is to hear how many texts are encoded."""
+    with ChangingLine(console, doing) as line:
+        yield lambda n_read: line(f"{n_read:,} texts encoded")

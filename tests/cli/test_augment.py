@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rich.console import Console
 
 from sentemb import assets
 from sentemb.augment.seeds import derive_seed
@@ -209,22 +208,6 @@ def test_the_line_of_progress(monkeypatch):
     assert verb._line(progress(bytes_total=None), 15_000) == "1,500 texts, 120 texts/s, 10%, 1:52 left"
     assert verb._line(progress(), 2000) == "1,500 texts, 120 texts/s, 75%, 0:04 left"
     assert verb._line(progress(bytes_read=1), None) == "1,500 texts, 120 texts/s, 0%, 2:46:30 left"
-
-
-def test_lines_where_there_is_no_terminal_and_a_status_where_there_is(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(verb.time, "monotonic", lambda: now[0])
-    text = io.StringIO()
-    with verb._Display(Console(file=text), None) as display:
-        for now[0] in (101.0, 110.5, 112.0, 121.0):
-            display(progress())
-    assert text.getvalue().count("1,500 texts, ") == 2 and "\x1b" not in text.getvalue()
-    monkeypatch.undo()
-    text = io.StringIO()
-    with verb._Display(Console(file=text, force_terminal=True, width=100), None) as display:
-        display(progress())
-        time.sleep(0.2)  # it is drawn every 80 ms
-    assert "1,500 texts" in text.getvalue() and "\x1b" in text.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------ killed for real

@@ -134,7 +134,7 @@ def test_the_line_of_progress(monkeypatch):
 
 def test_lines_where_there_is_no_terminal_and_a_bar_where_there_is(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(verb.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     written = io.StringIO()
     with verb._Lines(Console(file=written)) as lines:
         for now[0] in (1.0, 10.5, 12.0, 21.0):

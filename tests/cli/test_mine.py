@@ -144,7 +144,7 @@ def test_what_the_files_hold_is_told_too(sentemb, case):
 
 
 def test_progress_is_a_line_every_so_often(sentemb, monkeypatch):
-    monkeypatch.setattr(verb, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("sentemb.cli.progress.SECONDS_BETWEEN_LINES", 0.0)
     code, out, errors = sentemb("pairs.tsv", "--bm25", "--output", "o.jsonl")
     assert code == 0 and "indexing words: 0 of 4 mining anchors: 4 of 4" in errors and "mining" not in out
 
