@@ -3,12 +3,12 @@
 
     OMP_NUM_THREADS=1 python eval/benchmarks/mine.py --data DIR --pairs 20000 --repeats 3
 
-Pairs are the first of --source whose anchors and positives are all different texts, so that every setting means the
-same to both; --both-ways adds each pair turned round, as symmetric training does. Same encoder, TopK-PercPos at 95 % of
-the positive (relative margin 0.05), window 100, --n nearest negatives. Each measure runs in a process of its own, and
-the measures alternate. Printed: medians of the seconds from texts to triplets, imports not counted, of the
-processor's seconds (the fairer figure on a shared machine) and of the peak resident memory, with that of the imports
-alone beside it. Nothing is subtracted.
+Pairs are the first of --source whose anchors and positives are all different texts (of the default file 16,208), so
+that every setting means the same to both; --both-ways adds each pair turned round, as symmetric training does. Same
+encoder, TopK-PercPos at 95 % of the positive (relative margin 0.05), window 100, --n nearest negatives. Each measure
+runs in a process of its own, and the measures alternate. Printed: medians of the seconds from texts to triplets,
+imports not counted, of the processor's seconds (the fairer figure on a shared machine) and of the peak resident
+memory, with that of the imports alone beside it. Nothing is subtracted.
 
 sentemb     the job behind `sentemb mine`, its output file written
 torch       mine_hard_negatives as it comes: torch.topk
