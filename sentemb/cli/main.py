@@ -68,7 +68,7 @@ def main() -> None:
         errors_console().print(f"[bold red]error[/] {_escaped(error)}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors_console().print("Stopped. What was written is kept; the same command with --resume goes on.")
+        errors_console().print("Stopped. What was written is kept; where the command has --resume, that goes on.")
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
