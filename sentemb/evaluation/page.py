@@ -23,7 +23,8 @@ th, td { padding: 0.3rem 0.7rem; text-align: right; border-bottom: 1px solid var
 th:first-child, td:first-child { text-align: left; }
 thead th { background: var(--shade); cursor: pointer; } thead th[aria-sort="ascending"]::after { content: " ▲"; }
 thead th[aria-sort="descending"]::after { content: " ▼"; }
-figure { margin: 1rem 0; } svg { width: 100%; height: auto; } svg text { fill: var(--dim); font-size: 12px; }
+figure { margin: 1rem 0; overflow-x: auto; } svg { width: 100%; min-width: 34rem; height: auto; }
+svg text { fill: var(--dim); font-size: 12px; }
 svg .label { fill: var(--text); font-size: 13px; } .grid { stroke: var(--rule); }
 .line { fill: none; stroke-width: 2; } .level { stroke-width: 1; stroke-dasharray: 2 4; } .dot { stroke: var(--back); }
 .dashed { stroke-dasharray: 6 4; }
