@@ -168,7 +168,8 @@ def postprocess(
     if config.kind == "flow":
         checks = [
             *checks,
-            "Plain sentence-transformers opens it with trust_remote_code=True and sentemb installed only",
+            "Plain sentence-transformers opens it with trust_remote_code=True and sentemb installed only; "
+            "sentemb export --onnx writes a file that needs neither",
         ]
     for line in (*checks, f"The encoder is in {output}"):
         say(line)
@@ -177,12 +178,12 @@ def postprocess(
 # ------------------------------------------------------------------------------------------------ before
 def _check_output(output: Path, overwrite: bool) -> None:
     """A new or empty folder, or with `overwrite` one that this command wrote."""
-    from sentemb.recipe.postprocess import RECORD
+    from sentemb.hub.facts import FIT
 
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not there.is_dir():
         raise OutputError(str(there), "is a file, not a folder", "Name a new folder with --output")
-    if not (output / RECORD).is_file():
+    if not (output / FIT).is_file():
         empty_folder(output)
     elif not overwrite:
         problem = "the folder is not empty: it holds an earlier result of sentemb postprocess"

@@ -114,7 +114,7 @@ def _model_index(run: RunFacts, options: CardOptions) -> list[dict[str, Any]]:
 
 # ------------------------------------------------------------------------------------------------ sections
 def _what_it_is(encoder: EncoderFacts, run: RunFacts) -> str:
-    made = "trained from" if run.recipe else "a copy of"
+    made = "trained from" if run.recipe else "made from" if run.kinds else "a copy of"
     start = f", {made} `{_line(run.encoder)}`" if run.encoder else ""
     lines = [
         f"A sentence encoder{start}. It maps a text to a vector of {encoder.width} numbers, to be compared by "

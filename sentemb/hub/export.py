@@ -18,7 +18,7 @@ from sentemb import __version__, assets
 from sentemb.encoder import load, needs_sentemb, save_encoder
 from sentemb.errors import ConfigError, ModelError, OutputError, shortened
 from sentemb.hub.card import CardOptions, EncoderFacts, model_card
-from sentemb.hub.facts import RUN, SCORES, RunFacts, read_run
+from sentemb.hub.facts import RUN, SCORES, RunFacts, read_fit, read_run
 from sentemb.hub.onnx import check_installed, export_onnx
 from sentemb.hub.privacy import is_hub_name, public_encoder
 from sentemb.hub.self_check import SelfCheck, check_folder, check_onnx
@@ -112,6 +112,9 @@ def _open(source: str | Path | SentenceTransformer) -> tuple[SentenceTransformer
         return _exportable(source, "encoder"), RunFacts(), []
     name = str(source)
     folder = _run_folder(Path(name).expanduser())
+    fit = read_fit(Path(name).expanduser())
+    if fit is not None:
+        return _exportable(load(name), name), fit, []
     if folder is None:
         encoder = _exportable(load(name), name)
         bundled_or_hub = assets.is_bundled(name) or is_hub_name(name)

@@ -14,6 +14,8 @@ from sentemb.errors import DataError
 from sentemb.hub.privacy import is_hub_name, public_encoder, public_recipe, public_source, without_paths
 
 RECIPE, RUN, SCORES = "recipe.resolved.yaml", "run.json", "scores.json"
+FIT = "postprocess.json"
+"""Beside an encoder that `sentemb postprocess` wrote: what was fitted, on what, and what it gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,30 @@ def read_run(folder: Path) -> RunFacts:
         versions={name: str(number) for name, number in _mapping(run.get("versions")).items()},
         git=_text(run.get("git")),
         recipe_name=None if not run.get("recipe_name") else _without_folder(str(run["recipe_name"])),
+    )
+
+
+def read_fit(folder: Path) -> RunFacts | None:
+    """What `sentemb postprocess` tells of an encoder; None for a folder that it did not write.
+
+    Raises:
+        DataError: its file is broken.
+    """
+    fit = _read_json(folder / FIT)
+    kind, start = _mapping(fit.get("settings")).get("kind"), fit.get("model")
+    if not (isinstance(kind, str) and isinstance(start, str)):
+        return None
+    values = {name: _mapping(fit.get(name)).get("stsb_dev_spearman") for name in ("before", "after")}
+    scores = [Score(name, "stsb-dev", "dev", "all", float(value)) for name, value in values.items() if value]
+    corpus = _mapping(fit.get("corpus"))
+    data = (_data_facts({**corpus, "rows": fit.get("n_fitted")}),) if corpus.get("source") else ()
+    return RunFacts(
+        kinds=(("", kind),),
+        encoder=public_encoder(start, near=folder),
+        base_model=start if is_hub_name(start, near=folder) else None,
+        data=data,
+        sheet=ScoreSheet(tuple(scores)),
+        versions={"sentemb": str(fit["sentemb"])} if fit.get("sentemb") else {},
     )
 
 

@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from sentemb.embedding import embed
 from sentemb.encoder import append_affine, append_flow, load, save_encoder
 from sentemb.errors import ConfigError, OutputError
+from sentemb.hub.facts import FIT
 from sentemb.postprocess.affine import AffinePostProcessor
 from sentemb.postprocess.common_components import CommonComponents
 from sentemb.postprocess.flow import Flow, FlowArchitecture
@@ -24,7 +25,6 @@ from sentemb.postprocess.spectrum import principal_axes, rounding_levels
 from sentemb.postprocess.standardise import Standardise
 from sentemb.postprocess.whitening import Whitening
 from sentemb.recipe.postprocess import (
-    RECORD,
     CommonComponentsConfig,
     FlowConfig,
     LinearConfig,
@@ -161,7 +161,7 @@ def _linear(config: LinearConfig) -> AffinePostProcessor:
 def save(
     encoder: SentenceTransformer, fitted: Fitted, folder: Path, record: Mapping[str, Any], texts: Sequence[str]
 ) -> list[str]:
-    """Writes encoder, post-processor and `record` (to `RECORD`), opens the folder again and compares; all or nothing.
+    """Writes encoder, post-processor and `record` (to `FIT`), opens the folder again and compares; all or nothing.
 
     Args:
         encoder: what the post-processor was fitted on; it ends on the CPU.
@@ -193,5 +193,5 @@ def save(
                 problem = f"opened by {opener} it gives other vectors (by {difference:.2g} of their length)"
                 raise OutputError(str(folder), problem, "Nothing was written; please report this")
             checks.append(f"{opener} opens it and gives {len(texts)} texts the same vectors (to {difference:.1g})")
-        write_json(temporary / RECORD, dict(record) | {"checks": checks})
+        write_json(temporary / FIT, dict(record) | {"checks": checks})
     return checks

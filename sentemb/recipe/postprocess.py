@@ -8,9 +8,6 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from sentemb.recipe.config import Config
 
-RECORD = "postprocess.json"
-"""Beside the encoder: what was fitted, on what, and what it gave."""
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Floor = Annotated[float, Field(ge=0, lt=1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -146,3 +147,27 @@ def _saved(encoder, folder):
 def _affine():
     generator = torch.Generator().manual_seed(1)
     return torch.randn(8, 32, generator=generator), torch.randn(8, generator=generator)
+
+
+def test_the_card_of_a_postprocessed_encoder_tells_how_it_was_made(tmp_path):
+    folder = _saved(append_affine(tiny_encoder(), *_affine()), tmp_path / "whitened")
+    fit = {
+        "sentemb": "0.1.0",
+        "model": "owner/name",
+        "settings": {"kind": "whitening", "n_components": 8},
+        "corpus": {"source": "/home/ann/texts.txt", "files": [{"name": "texts.txt", "bytes": 9, "sha256": "ab" * 32}]},
+        "n_fitted": 1234,
+        "before": {"stsb_dev_spearman": 67.16},
+        "after": {"stsb_dev_spearman": 75.77},
+    }
+    (folder / "postprocess.json").write_text(json.dumps(fit))
+    report = export_encoder(str(folder), tmp_path / "out", license="mit")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "A sentence encoder, made from `owner/name`" in card and "base_model: owner/name" in card
+    assert "Whitening (`whitening`; Su et al. 2021)" in card and "su2021whitening" in card
+    assert "| `texts.txt` |  | 1,234 | `texts.txt` 9 bytes, SHA-256" in card and "/home/ann" not in card
+    assert "| stsb-dev | dev | all | 67.16 | 75.77 |" in card and "This encoder is `after`." in card
+    assert report.notes == ()
+    fit["settings"] = 3
+    (folder / "postprocess.json").write_text(json.dumps(fit))
+    assert "No run folder" in export_encoder(str(folder), tmp_path / "again", license="mit").notes[0]
