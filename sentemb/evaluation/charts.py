@@ -72,7 +72,7 @@ def round_ticks(low: float, high: float) -> list[float]:
     >>> round_ticks(55.8, 71.2)
     [55.0, 60.0, 65.0, 70.0, 75.0]
     >>> round_ticks(3.0, 3.0)
-    [2.0, 3.0, 4.0]
+    [2.0, 2.5, 3.0, 3.5, 4.0]
     """
     if low == high:
         low, high = low - 1, high + 1
