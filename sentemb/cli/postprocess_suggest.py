@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sentemb.cli.console import errors_console, print_json, results_console
-from sentemb.cli.postprocess_tables import difference, notes, progress, ranking, say, warn_of_overlap
+from sentemb.cli.postprocess_tables import before_and_after, difference, notes, progress, ranking, say, warn_of_overlap
 from sentemb.errors import DataError
 
 if TYPE_CHECKING:
+    from sentemb.evaluation.table import TextTable
     from sentemb.recipe.corpus_texts import CorpusTexts
     from sentemb.recipe.measure_postprocess import Measured
     from sentemb.recipe.postprocess import LinearConfig
@@ -84,9 +85,18 @@ def suggest_one(
         print_json({"candidates": [state.to_json() for state in ranked], "recommendation": sentence})
     else:
         results_console().print(table)
+        if len(ranked) > 1:
+            results_console().print(_closer_look(ranked))
         typer.echo(sentence)
     if sentence.startswith("Take"):
         say(f"Next: {command} {tried[ranked[0].name][0]} --output DIR")
+
+
+def _closer_look(ranked: Sequence[Measured]) -> TextTable:
+    """All figures of the embeddings as they are beside those of the best treatment."""
+    as_it_is = next(state for state in ranked if state.difference is None)
+    best = next(state for state in ranked if state.difference is not None)
+    return before_and_after(f"As it is, and after {best.name}", as_it_is, best, ())
 
 
 def _candidates(moments: Any) -> dict[str, tuple[str, LinearConfig]]:

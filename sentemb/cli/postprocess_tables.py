@@ -58,11 +58,16 @@ _FIGURES = {
     "effective_rank": ("effective rank", "1 to the width, or the texts"),
     "centred_effective_rank": ("  mean removed", "the same of the rows less their mean"),
     "hubness": ("hubness", "skewness of the 10-occurrences; about 0 without hubs"),
+    "uniformity": ("uniformity", "-8 to 0; lower is more even"),
+    "length_correlation": ("length bias", "of cosine with the difference in words; 0 is none"),
+    "frequency_neighbour_distance": ("frequency bias", "of distance to the nearest with word frequency; 0 is none"),
 }
 
 
 def _figure(state: Measured, name: str) -> str:
-    value = float(getattr(state.space, name))
+    value = getattr(state.space, name)
+    if value is None:
+        return "–"
     return f"{value:.1f}" if "rank" in name else f"{value:.3f}"
 
 
@@ -74,6 +79,9 @@ def before_and_after(title: str, before: Measured, after: Measured, notes: tuple
     rows = [
         TableRow(("STS-B dev", f"{before.stsb_dev:.2f}", f"{after.stsb_dev:.2f}", score)),
         TableRow(("width", str(before.width), str(after.width), "of the embeddings")),
+        TableRow(
+            ("alignment", f"{before.alignment:.3f}", f"{after.alignment:.3f}", "of STS-B dev's near pairs; 0 to 4")
+        ),
     ]
     if before.space and after.space:
         rows += [

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sentemb.evaluation.pairs import Pairs
 from sentemb.evaluation.suite import score_encoders
 from sentemb.metrics.bootstrap import Difference
+from sentemb.metrics.geometry import alignment
 from sentemb.metrics.space import SpaceReport, describe_space
 from sentemb.types import Embedder
 
@@ -18,6 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MIN_DESCRIBED = 100
 """Fewer held-out texts give no figures of the space: among a handful of neighbours hubness says nothing."""
+
+_ALIKE = 4.0  # a gold score above it makes a positive pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,15 @@ class Measured:
         width: of the embeddings.
         stsb_dev: Spearman × 100 of the cosines on STS-B dev.
         difference: of it to the first state, × 1, on the same resamples; None for the first.
-        space: of the held-out texts; None where they are fewer than `MIN_DESCRIBED`.
+        alignment: of the pairs of STS-B dev scored above 4 (Wang & Isola 2020, as Gao et al. 2021 take it), 0 to 4.
+        space: of the held-out texts, their words included; None where they are fewer than `MIN_DESCRIBED`.
     """
 
     name: str
     width: int
     stsb_dev: float
     difference: Difference | None
+    alignment: float
     space: SpaceReport | None
 
     def to_json(self) -> dict[str, Any]:
@@ -45,7 +51,7 @@ class Measured:
             low, high = self.difference.interval95
             found["difference"] = round(100 * self.difference.value, 4)
             found["interval95"] = [round(100 * low, 4), round(100 * high, 4)]
-        return found | {"space": self.space and self.space.to_json()}
+        return found | {"alignment": self.alignment, "space": self.space and self.space.to_json()}
 
 
 def measure(
@@ -86,7 +92,14 @@ def measure(
             embedders[model.name](["a"]).shape[1],
             model.tasks[0].spearman["all"],
             difference,
-            describe_space(embedders[model.name](probe)) if probe else None,
+            _alignment(embedders[model.name], model.tasks[0].pairs),
+            describe_space(embedders[model.name](probe), probe) if probe else None,
         )
         for model, difference in zip(scores.models, differences, strict=True)
     ]
+
+
+def _alignment(embed: Embedder, pairs: Pairs) -> float:
+    alike = np.flatnonzero(pairs.gold > _ALIKE)
+    first, second = ([side[row] for row in alike] for side in (pairs.first, pairs.second))
+    return alignment(embed(first), embed(second))

@@ -199,12 +199,16 @@ def test_suggest_sorts_what_it_tried_and_writes_nothing(sentemb, model, corpus):
     rows = [out.index(f"\n {state['name']} ") for state in report["candidates"]]
     assert code == 0 and rows == sorted(rows)
     assert report["recommendation"] in out
+    best = next(state for state in report["candidates"] if state["name"] != "as it is")
+    assert f"As it is, and after {best['name']}" in out and f"{best['alignment']:.3f}" in out
+    for heading in ("alignment", "uniformity", "length bias", "frequency bias"):
+        assert heading in out
     assert not list(Path().iterdir())
 
 
 def measured(name, score, low=None, high=None):
     difference = None if low is None else Difference(score / 100 - 0.5, Interval(low / 100, high / 100), 0.05)
-    return Measured(name, 8, score, difference, None)
+    return Measured(name, 8, score, difference, 0.1, None)
 
 
 def test_what_is_recommended():
