@@ -92,9 +92,12 @@ def test_the_table_holds_the_figures_of_the_record(sentemb, model, corpus):
     record = json.loads(Path("out/postprocess.json").read_text())
     before, after = record["before"], record["after"]
     lines = {line.split("  ")[0].strip(): line for line in out.splitlines()}
-    assert f"{before['stsb_dev_spearman']:.2f}  {after['stsb_dev_spearman']:.2f}" in lines["STS-B dev"]
+    scores = [f"{state['stsb_dev_spearman']:.2f}" for state in (before, after)]
+    assert lines["STS-B dev"].split()[2:4] == scores
     assert f"{after['difference']:+.2f}, 95 % interval" in lines["STS-B dev"]
-    for heading, name in (("mean cosine", "mean_cosine"), ("IsoScore", "isoscore"), ("hubness", "hubness")):
+    words = (("length bias", "length_correlation"), ("frequency bias", "frequency_neighbour_distance"))
+    space = (("mean cosine", "mean_cosine"), ("IsoScore", "isoscore"), ("hubness", "hubness"), *words)
+    for heading, name in space:
         assert f"{before['space'][name]:.3f}" in lines[heading] and f"{after['space'][name]:.3f}" in lines[heading]
     assert f"{after['space']['effective_rank']:.1f}" in lines["effective rank"]
     assert after["space"]["mean_cosine"] < 0.1 < before["space"]["mean_cosine"]
