@@ -11,16 +11,15 @@ not done again, so a table that was cut short goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from table_runs import known_runs, run_missing, score, spread
 
 BUDGET = ("train.max_steps=60", "train.batch_size=32", "encoder.pooling=cls")
 LAST = ("evaluation.dev=null", "evaluation.suite=null", "train.eval_steps=1000")
@@ -55,28 +54,9 @@ def recipe_names() -> list[str]:
 
 def measure(encoder: Any, data: Path) -> dict[str, float]:
     """STS-B dev, the average of the seven test sets (`all`), alignment and uniformity on STS-B dev."""
-    import numpy as np
-
-    from sentemb.embedding import embed
-    from sentemb.evaluation.pairs import load_all
-    from sentemb.evaluation.sts import encode_distinct, similarities_of
-    from sentemb.evaluation.suite import select
-    from sentemb.metrics.correlation import spearman
-    from sentemb.metrics.geometry import alignment, uniformity
-
-    tasks = {pairs.task.name: pairs for pairs in load_all(select(SUITE).tasks, data)}
-    vectors = encode_distinct(partial(embed, encoder), tasks.values())
-    scores = {
-        name: round(100 * spearman(similarities_of(vectors, pairs), pairs.gold), 2) for name, pairs in tasks.items()
-    }
-    dev = tasks["stsb-dev"]
-    alike = np.flatnonzero(dev.gold > 4)  # as SimCSE picks its positives
-    return {
-        "stsb-dev": scores.pop("stsb-dev"),
-        "average": statistics.mean(scores.values()),
-        "alignment": alignment(vectors.of(dev.first)[alike], vectors.of(dev.second)[alike]),
-        "uniformity": uniformity(vectors.of(list(dict.fromkeys((*dev.first, *dev.second))))),
-    }
+    figures = score(encoder, SUITE, data)
+    scores = figures.pop("scores")
+    return {"stsb-dev": scores.pop("stsb-dev"), "average": statistics.mean(scores.values()), **figures}
 
 
 def run(job: tuple[str, int], data: Path, threads: int) -> dict[str, Any]:
@@ -139,18 +119,6 @@ def step_times(recipes: list[str], data: Path, rounds: int = 3, steps: int = 4) 
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
 
 
-def known_figures(file: Path) -> list[dict[str, Any]]:
-    """The runs that were measured before."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines]
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the standard deviation where there are several values."""
-    mean = f"{statistics.mean(values):.2f}"
-    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
-
-
 def table(figures: list[dict[str, Any]], milliseconds: dict[str, float]) -> str:
     """The Markdown page, sorted by the STS average."""
     of_recipe: dict[str, list[dict[str, Any]]] = {}
@@ -176,18 +144,12 @@ def main() -> None:
     parser.add_argument("--no-times", action="store_true", help="leave the times of a step out: the machine is busy")
     args = parser.parse_args()
     file = args.output.with_suffix(".jsonl")
-    figures = known_figures(file)
+    figures = known_runs(file)
     done = {(entry["recipe"], entry["seed"]) for entry in figures}
     names = args.recipes or recipe_names()
     jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in names)]
-    threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(run, job, args.data, threads) for job in jobs if job not in done]
-        for future in as_completed(running):
-            figures.append(future.result())
-            with file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(figures[-1]) + "\n")
-            print(figures[-1], flush=True)
+    one = partial(run, data=args.data, threads=max(1, (os.cpu_count() or 1) // args.jobs))
+    figures += run_missing(one, [job for job in jobs if job not in done], file, args.jobs)
     milliseconds = {} if args.no_times else step_times(names, args.data)
     args.output.write_text(table(figures, milliseconds), encoding="utf-8")
 

@@ -12,17 +12,16 @@ again. What stands under "## Reading" in the Markdown file is kept. Beside it: a
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
 import statistics
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from table_runs import known_runs, reading_of, run_missing
 
 UNTRAINED, MINILM = "bundled:mini, untrained", "all-MiniLM-L6-v2"
 RECIPES = (
@@ -137,13 +136,13 @@ def measure(name: str, data: Path, minilm: str | None, threads: int) -> dict[str
     rows = []
     first = None
     for (treatment, setting), (size, transforms) in states.items():
-        row, resampled = score({task: (tasks[task], transforms[task]) for task in TASKS}, vectors)
+        row, resampled = score_states({task: (tasks[task], transforms[task]) for task in TASKS}, vectors)
         first = resampled if first is None else first
         rows.append({"treatment": treatment, "fit": setting, "k": size, **row, **interval(resampled, first)})
     return {"encoder": name, "width": width, "rows": rows}
 
 
-def score(states: dict[str, Any], vectors: Any) -> tuple[dict[str, Any], Any]:
+def score_states(states: dict[str, Any], vectors: Any) -> tuple[dict[str, Any], Any]:
     """Spearman × 100 by task and aggregation; and the average over the tasks in each of 1,000 resamples."""
     import numpy as np
 
@@ -184,13 +183,12 @@ authors' architecture and learning rate (1e-3), one epoch as published, or until
 most). Made by `eval/benchmarks/postprocess_table.py`; all figures are in the .jsonl beside it, the sweep in the .html.
 """
 TITLES = ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R")
-READING = "## Reading"
 
 
 def page(found: list[dict[str, Any]], reading: str) -> str:
     """The Markdown page."""
     parts = [HEAD, *(_table(found, aggregation) for aggregation in ("all", "wmean")), _published(), _sweep(found)]
-    return "\n".join([*parts, reading or f"{READING}\n", ""]).replace("\n\n\n", "\n\n")
+    return "\n".join([*parts, reading, ""]).replace("\n\n\n", "\n\n")
 
 
 def _table(found: list[dict[str, Any]], aggregation: str) -> str:
@@ -281,21 +279,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="encoders at the same time")
     args = parser.parse_args()
     record = args.output.with_suffix(".jsonl")
-    found = [json.loads(line) for line in record.read_text("utf-8").splitlines()] if record.exists() else []
+    found = known_runs(record)
     names = [UNTRAINED, *([MINILM] if args.minilm else []), *RECIPES]
     missing = [name for name in names if name not in {entry["encoder"] for entry in found}]
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
     one = partial(measure, data=args.data, minilm=args.minilm, threads=threads)
-    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(one, name) for name in missing]):
-            found.append(future.result())
-            with record.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(found[-1]) + "\n")
-            print(found[-1]["encoder"], flush=True)
+    found += run_missing(one, missing, record, args.jobs)
     found.sort(key=lambda entry: [UNTRAINED, MINILM, *RECIPES].index(entry["encoder"]))
-    before = args.output.read_text("utf-8") if args.output.exists() else ""
-    reading = READING + before.split(READING, 1)[1] if READING in before else ""
-    args.output.write_text(page(found, reading.strip()), encoding="utf-8")
+    args.output.write_text(page(found, reading_of(args.output)), encoding="utf-8")
     args.output.with_suffix(".html").write_text(chart_page(found), encoding="utf-8")
 
 

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from objectives_table import BUDGET, LAST, UNTRAINED, known_figures, spread
+from objectives_table import BUDGET, LAST, UNTRAINED
+from table_runs import known_runs, reading_of, run_missing, score, spread
 
 OFF = dict.fromkeys(("alpha_sr", "alpha_ri", "alpha_rs", "alpha_rd"), 0)
 
@@ -60,28 +59,12 @@ Alignment and uniformity on STS-B dev (Wang & Isola 2020; lower is better). Pape
 
 | view | seeds | STS-B dev | alignment | uniformity | paper |
 |---|---|---|---|---|---|"""
-READING = "## Reading"
 
 
 def measure(encoder: Any) -> dict[str, float]:
     """STS-B dev, alignment and uniformity there."""
-    import numpy as np
-
-    from sentemb.embedding import embed
-    from sentemb.evaluation.pairs import load_pairs
-    from sentemb.evaluation.sts import encode_distinct, similarities_of
-    from sentemb.evaluation.tasks import TASKS
-    from sentemb.metrics.correlation import spearman
-    from sentemb.metrics.geometry import alignment, uniformity
-
-    dev = load_pairs(TASKS["stsb-dev"])
-    vectors = encode_distinct(partial(embed, encoder), [dev])
-    alike = np.flatnonzero(dev.gold > 4)  # as SimCSE picks its positives
-    return {
-        "stsb-dev": round(100 * spearman(similarities_of(vectors, dev), dev.gold), 2),
-        "alignment": alignment(vectors.of(dev.first)[alike], vectors.of(dev.second)[alike]),
-        "uniformity": uniformity(vectors.of(list(dict.fromkeys((*dev.first, *dev.second))))),
-    }
+    figures = score(encoder, ("stsb-dev",), None)
+    return figures.pop("scores") | figures
 
 
 def run(job: tuple[str, int], threads: int) -> dict[str, Any]:
@@ -115,7 +98,7 @@ def page(figures: list[dict[str, Any]], reading: str) -> str:
         columns = [spread([entry[key] for entry in of_view[name]]) for key in FIGURES]
         paper = VIEWS[name][1] if name in VIEWS else ""
         rows.append(f"| {name} | {len(of_view[name])} | {' | '.join(columns)} | {paper} |")
-    return "\n".join([HEAD, *rows, "", reading or READING, ""])
+    return "\n".join([HEAD, *rows, "", reading, ""])
 
 
 def main() -> None:
@@ -126,19 +109,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time")
     args = parser.parse_args()
     file = args.output.with_suffix(".jsonl")
-    figures = known_figures(file)
+    figures = known_runs(file)
     done = {(entry["view"], entry["seed"]) for entry in figures}
     jobs = [(UNTRAINED, 0), *((name, seed) for seed in args.seeds for name in VIEWS)]
     one = partial(run, threads=max(1, (os.cpu_count() or 1) // args.jobs))
-    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(one, job) for job in jobs if job not in done]):
-            figures.append(future.result())
-            with file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(figures[-1]) + "\n")
-            print(figures[-1], flush=True)
-    before = args.output.read_text("utf-8") if args.output.exists() else ""
-    reading = READING + before.split(READING, 1)[1] if READING in before else ""
-    args.output.write_text(page(figures, reading.strip()), encoding="utf-8")
+    figures += run_missing(one, [job for job in jobs if job not in done], file, args.jobs)
+    args.output.write_text(page(figures, reading_of(args.output)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from sentemb import assets
 from sentemb.augment.word_spans import find_words, is_unspaced
 from sentemb.errors import ModelError, shortened
+from sentemb.functional.batches import batches_by_length
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -125,7 +126,7 @@ class MaskedWordModel:
         Raises:
             ModelError: a logit is not finite.
         """
-        for numbers in _batches([len(text.ids) for text in texts], self.max_tokens_per_batch):
+        for numbers in batches_by_length([len(text.ids) for text in texts], self.max_tokens_per_batch):
             rows = [texts[number] for number in numbers]
             width = len(rows[0].ids)
             padded = [row.ids + [self.pad_id] * (width - len(row.ids)) for row in rows]
@@ -222,15 +223,3 @@ def _align(text: str, spans: Sequence[tuple[int, int]], *, cut: bool) -> list[Wo
         if begins >= start and (ends == end or (ends < end and not cut)):
             words.append(Word(start, end, first, token - 1))
     return words
-
-
-def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Row numbers, longest first, at most `max_tokens` padded tokens a batch."""
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > max_tokens:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch

@@ -15,6 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, LogitsProcessorLi
 
 from sentemb.augment.translators import CutTranslation, one_line
 from sentemb.errors import ConfigError, ModelError, shortened
+from sentemb.functional.batches import batches_by_length
 
 _UNLIMITED = 100_000  # tokenizers without a limit say 10³⁰
 
@@ -112,7 +113,7 @@ class TransformersTranslator:
         if not rows:
             return translations
         ids, cut = self._tokenise([lines[row] for row in rows])
-        for places in _batches([len(each) for each in ids], self.max_tokens_per_batch):
+        for places in batches_by_length([len(each) for each in ids], self.max_tokens_per_batch):
             row_seeds = [] if seeds is None else [seeds[rows[place]] for place in places]
             for place, tokens in zip(places, self._generate([ids[p] for p in places], row_seeds), strict=True):
                 whole = len(tokens) < self.max_new_tokens and not cut[place]
@@ -229,18 +230,6 @@ def _digest(model: Any) -> str:
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Row numbers, longest first, at most `max_tokens` padded tokens a batch."""
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > max_tokens:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
 
 
 def _out_of_range(name: str, value: object, accepted: str) -> ConfigError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
+from sentemb.cli.options import DataDir
 from sentemb.cli.progress import ChangingLine, clock
 from sentemb.corpus.augment_state import AugmentSettings
 from sentemb.errors import ConfigError, ConfigErrors
@@ -60,10 +61,7 @@ def augment(
         typer.Option("--resume", help="Go on where a stopped run was; ends byte-equal to an undisturbed one."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of what --output names.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in an INPUT stands for.'),
-    ] = None,
+    data: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary or the preview as JSON.")] = False,
 ) -> None:
     """Write training pairs: each text of a corpus with a view of it, its words changed.

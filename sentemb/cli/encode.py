@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries
+from sentemb.cli.options import DataDir, TrustRemoteCode
 from sentemb.cli.progress import ChangingLine, clock
 from sentemb.corpus.settings import Device, Dtype, EncodeSettings, Format, OnEmpty
 
@@ -68,14 +69,8 @@ def encode(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of an earlier run in --output.")
     ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in an INPUT stands for.'),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run code that comes with the model. Only if you trust its author."),
-    ] = False,
+    data: DataDir = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Encode a corpus of any size into vectors on disk.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
+from sentemb.cli.options import DataDir, TrustRemoteCode
 from sentemb.errors import OutputError
 from sentemb.types import Pooler
 
@@ -35,14 +36,12 @@ def evaluate(
             "-s",
             help="A suite (stsb, sts, sickr, sts-dev), a task (sts12 to sts16, stsb-dev, stsb-test, sickr-dev, …) "
             "or a file (columns score, sentence1, sentence2); several with commas between. Repeatable. "
-            "[default: stsb, which needs no data folder]",
+            "(default: stsb, which needs no data folder)",
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", envvar="SENTEMB_DATA", help="The data folder; holds sts/sts12.tsv …")
-    ] = None,
+    data: DataDir = None,
     pooling: Annotated[
-        Pooler | None, typer.Option("--pooling", help="Read out with this. [default: as saved; mean for a raw encoder]")
+        Pooler | None, typer.Option("--pooling", help="Read out with this. (default: as saved; mean for a raw encoder)")
     ] = None,
     similarity: Annotated[
         Literal["cosine", "dot", "euclidean", "manhattan"], typer.Option("--similarity", help="Between two embeddings.")
@@ -57,11 +56,9 @@ def evaluate(
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="Show published scores, with their source, beside.")
     ] = True,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model run code of its own.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=3, help="Cut longer texts. [default: as the model says]")
+        int | None, typer.Option("--max-tokens", min=3, help="Cut longer texts. (default: as the model says)")
     ] = None,
 ) -> None:
     """Score encoders on semantic textual similarity.

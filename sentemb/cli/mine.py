@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries
+from sentemb.cli.options import DataDir, TrustRemoteCode
 from sentemb.cli.progress import ChangingLine
 from sentemb.corpus.mine_settings import MineSettings, MineSources, Sample, check_output
 from sentemb.corpus.settings import Device
@@ -109,14 +110,8 @@ def mine(
         Device, typer.Option("--device", help="Where to run; auto takes a GPU if there is one.")
     ] = _DEFAULT.device,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of what --output names.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in a source stands for.'),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run code that comes with the model. Only if you trust its author."),
-    ] = False,
+    data: DataDir = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Find hard negatives: from pairs of an anchor and a positive to triplets.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sentemb.cli.console import empty_folder, errors_console, print_json, quiet_libraries, results_console
+from sentemb.cli.options import DataDir, TrustRemoteCode
 from sentemb.cli.postprocess_suggest import encoded, measure_states, same, suggest_one
 from sentemb.cli.postprocess_tables import before_and_after, notes, progress, say, tell_epoch, warn_of_overlap
 from sentemb.corpus.settings import Device, EncodeSettings
@@ -74,9 +75,7 @@ def postprocess(
             "--held-out", min=0, help="Texts kept from the fit to measure the space on; at most a tenth. 0: fit on all."
         ),
     ] = 2000,
-    data: Annotated[
-        Path | None, typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" stands for.')
-    ] = None,
+    data: DataDir = None,
     pooling: Annotated[
         Pooler | None, typer.Option("--pooling", help="Read out with this. (default: as saved; mean for a raw encoder)")
     ] = None,
@@ -87,9 +86,7 @@ def postprocess(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of an earlier result of this command in --output.")
     ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model run code of its own.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Make embeddings less crowded, without training the encoder: whitening and its kin, learnt from plain texts.

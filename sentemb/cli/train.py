@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sentemb.cli.console import empty_folder, errors_console, print_json, quiet_libraries, results_console
+from sentemb.cli.options import DataDir
 
 
 def train(
@@ -22,10 +23,7 @@ def train(
             "--set", metavar="KEY=VALUE", help="Change a value of the recipe, as in --set train.seed=1. Repeatable."
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in a recipe stands for.'),
-    ] = None,
+    data: DataDir = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output; ends bit-equal to an undisturbed run.")
     ] = False,

@@ -11,7 +11,7 @@ from typing import Any
 from sentemb.errors import ConfigError, ModelError, OutputError, shortened
 
 _ROOT_ONLY = re.compile(
-    r"README\.md|modules\.json|config_sentence_transformers\.json|encoder\.onnx|LICEN[CS]E(\.txt|\.md)?|NOTICE(\.txt)?"
+    r"README\.md|modules\.json|config_sentence_transformers\.json|encoder\.onnx(\.data)?|LICEN[CS]E(\.txt|\.md)?|NOTICE(\.txt)?"
 )
 _OF_A_MODULE = re.compile(
     r"config\.json|sentence_[a-z]+_config\.json"

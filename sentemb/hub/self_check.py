@@ -131,8 +131,8 @@ def _compare(found: Array, expected: Array, place: str, subject: str) -> tuple[f
 def _check_layout(encoder: SentenceTransformer, folder: Path, place: str) -> list[str]:
     """Stock modules, safetensors only, and the older keys that other servers read."""
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    known = ("sentence_transformers.", *OWN_MODULES)
-    foreign = [module["type"] for module in modules if not module["type"].startswith(known)]
+    types = [module["type"] for module in modules]
+    foreign = [name for name in types if not name.startswith("sentence_transformers.") and name not in OWN_MODULES]
     if foreign:
         raise _failed(place, f"it needs code of its own ({', '.join(foreign)}), so it would not open without a flag")
     pickled = [file.name for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".ckpt")]

@@ -39,6 +39,8 @@ def check_embeddings(place: str, embeddings: Array, width: int | None = None) ->
 def parts_of(embeddings: Array, *, first_row: int = 0) -> Iterator[tuple[int, Float64]]:
     """(start, rows) of consecutive parts of `embeddings`; the rows are a float64 copy, the caller's to change.
 
+    All parts lie in one buffer, since fresh memory costs as much as a pass: a part is gone when the next is asked for.
+
     Of an array that `np.load(…, mmap_mode="r")` opened, the pages read are given back to the system after each part,
     so a file of any size passes through.
 
@@ -51,8 +53,10 @@ def parts_of(embeddings: Array, *, first_row: int = 0) -> Iterator[tuple[int, Fl
     """
     n_rows = max(_PART // embeddings.shape[1], 1)
     mapping = _read_only_mapping(embeddings)
+    buffer: Float64 = np.empty((min(n_rows, len(embeddings)), embeddings.shape[1]))
     for start in range(0, len(embeddings), n_rows):
-        part: Float64 = embeddings[start : start + n_rows].astype(np.float64)
+        part = buffer[: len(embeddings) - start]
+        np.copyto(part, embeddings[start : start + n_rows])
         finite = np.isfinite(part)
         if not finite.all():
             row, column = (int(axis[0]) for axis in np.nonzero(~finite))

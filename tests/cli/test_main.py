@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import yaml
 
-from sentemb.cli import main as cli
 from tests.tiny import SENTENCES, save_tiny
 
 
 @pytest.fixture
-def sentemb(monkeypatch, capsys):
-    """Runs the console script in this process; gives exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sentemb", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, " ".join(captured.err.split())
-
-    return run
+def sentemb(run_command):
+    return run_command
 
 
 @pytest.fixture

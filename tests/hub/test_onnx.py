@@ -79,6 +79,15 @@ def test_the_file_is_pushed_with_the_folder(exported):
     assert "encoder.onnx" in {file.path for file in plan_push(exported[0], "me/x").files}
 
 
+def test_weights_too_large_for_one_file_lie_beside_it_and_are_pushed_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx, "_ONE_FILE", 0)
+    encoder = tiny_encoder()
+    report = export_encoder(encoder, tmp_path / "out", onnx=True)
+    assert report.files["encoder.onnx.data"] > 50_000  # what is small stays in the graph
+    pushed = {file.path for file in plan_push(tmp_path / "out", "me/x").files}
+    assert {"encoder.onnx", "encoder.onnx.data"} <= pushed
+
+
 def roberta(folder):
     save_tiny_roberta(folder / "roberta")
     encoder = build_encoder(str(folder / "roberta"))

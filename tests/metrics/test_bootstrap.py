@@ -12,6 +12,7 @@ from sentemb.metrics.bootstrap import (
     _spearman_of_resamples,
     _weights,
     bootstrap_spearman,
+    interval95,
     paired_bootstrap,
 )
 
@@ -110,3 +111,8 @@ def test_pairing_finds_what_two_separate_intervals_would_miss(rng):
 def test_constant_predictions_are_named(rng):
     with pytest.raises(DataError, match="all 3 predictions are 0"):
         bootstrap_spearman(np.zeros(3), np.arange(3.0), rng)
+
+
+def test_the_interval_leaves_a_fortieth_out_on_each_side():
+    values = np.append(np.arange(1001.0), np.nan)
+    assert interval95(values) == (25.0, 975.0)

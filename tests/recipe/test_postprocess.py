@@ -13,6 +13,8 @@ from sentence_transformers import SentenceTransformer
 from sentemb.embedding import embed
 from sentemb.encoder import load
 from sentemb.errors import ConfigError, ConfigErrors, DataError, OutputError
+from sentemb.evaluation.pairs import load_pairs
+from sentemb.evaluation.tasks import TASKS
 from sentemb.recipe import build_postprocess as build
 from sentemb.recipe import corpus_texts, measure_postprocess
 from sentemb.recipe.postprocess import KINDS, FlowConfig, WhiteningConfig
@@ -250,4 +252,9 @@ def test_measure_compares_with_the_first_and_encodes_each_text_once(encoder):
     assert_allclose(100 * second.difference.value, second.stsb_dev - first.stsb_dev, atol=1e-9)
     assert second.to_json()["difference"] == round(second.stsb_dev - first.stsb_dev, 4)
     assert (second.space.n_vectors, second.space.width) == (110, 16)
+    dev = load_pairs(TASKS["stsb-dev"])
+    near = [row for row, gold in enumerate(dev.gold) if gold > 4]
+    sides = [embed(encoder, [side[row] for row in near])[:, :16].astype(float) for side in (dev.first, dev.second)]
+    a, b = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
+    assert second.alignment == pytest.approx(((a - b) ** 2).sum(axis=1).mean(), rel=1e-5)
     assert measure_postprocess.measure(base, {"same": lambda x: x}, held_out[:99])[0].space is None

@@ -1,0 +1,17 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="SENTEMB_DATA", help='The folder that "data:" in a source or a recipe stands for.'),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option("--trust-remote-code", help="Run code that comes with the model. Only if you trust its author."),
+]
