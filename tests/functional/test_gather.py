@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from sentemb.functional.gather import gather_rows
 from sentemb.objectives.info_nce import info_nce
+from tests.two_processes import group, run_in_two_processes
 
 N, D = 6, 4
 
@@ -26,27 +27,21 @@ def loss_of(weight: torch.Tensor, rows: slice) -> torch.Tensor:
     return info_nce(a, p, negatives=n, temperature=0.3, own_negative_weight=2.0, offset=offset).mean()
 
 
-def worker(rank: int, port: int, queue: mp.Queue) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
-    loss = loss_of(weight, slice(rank * N // 2, (rank + 1) * N // 2))
-    loss.backward()
-    dist.all_reduce(weight.grad)  # what DDP does: the mean over processes
-    total = loss.detach().clone()
-    dist.all_reduce(total)
-    if rank == 0:
-        queue.put((total.item() / 2, (weight.grad / 2).tolist()))
-    dist.barrier()
-    dist.destroy_process_group()
+def worker(rank: int, store: Path, queue: mp.Queue) -> None:
+    with group(rank, store):
+        weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
+        loss = loss_of(weight, slice(rank * N // 2, (rank + 1) * N // 2))
+        loss.backward()
+        dist.all_reduce(weight.grad)  # what DDP does: the mean over processes
+        total = loss.detach().clone()
+        dist.all_reduce(total)
+        if rank == 0:
+            queue.put((total.item() / 2, (weight.grad / 2).tolist()))
 
 
 def test_loss_and_gradient_of_two_processes_equal_those_of_one():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    context = mp.get_context("spawn")
-    queue = context.SimpleQueue()
-    mp.spawn(worker, args=(port, queue), nprocs=2)
+    queue = mp.get_context("spawn").SimpleQueue()
+    run_in_two_processes(worker, queue)
     loss, gradient = queue.get()
     weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
     whole = loss_of(weight, slice(None))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import get_args
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from numpy.testing import assert_allclose
 
 from sentemb.methods.siamese import Siamese
@@ -18,6 +16,7 @@ from sentemb.recipe.objectives import ON_SCORED_PAIRS, ObjectiveConfig
 from sentemb.training.collate import Collator, RowDataset
 from sentemb.types import Batch, Tokens
 from tests.methods.shipped import ROWS, shipped_method
+from tests.two_processes import group, run_in_two_processes
 
 CONFIGS = {
     get_args(config.model_fields["kind"].annotation)[0]: config for config in get_args(get_args(ObjectiveConfig)[0])
@@ -86,32 +85,27 @@ def everything(rows, schemes):
     return found | {f"scheme {name}": of_scheme(name, method, rows) for name, method in schemes.items()}
 
 
-def worker(rank, port, file):
+def worker(rank, store, file):
     torch.set_num_threads(1)
     schemes = built()
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    found = everything(slice(rank * 4, rank * 4 + 4), schemes)
-    for loss, gradient, _ in found.values():
-        for value in (loss, gradient):  # what DDP does: the mean over processes
-            dist.all_reduce(value)
-            value /= 2
-    if rank == 0:
-        plain = {
-            name: (loss.item(), gradient.tolist(), [each.tolist() for each in state])
-            for name, (loss, gradient, state) in found.items()
-        }
-        file.write_text(json.dumps(plain), encoding="utf-8")
-    dist.barrier()
-    dist.destroy_process_group()
+    with group(rank, store):
+        found = everything(slice(rank * 4, rank * 4 + 4), schemes)
+        for loss, gradient, _ in found.values():
+            for value in (loss, gradient):  # what DDP does: the mean over processes
+                dist.all_reduce(value)
+                value /= 2
+        if rank == 0:
+            plain = {
+                name: (loss.item(), gradient.tolist(), [each.tolist() for each in state])
+                for name, (loss, gradient, state) in found.items()
+            }
+            file.write_text(json.dumps(plain), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def of_two_processes(tmp_path_factory):
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
     file = tmp_path_factory.mktemp("two") / "found.json"
-    mp.spawn(worker, args=(port, file), nprocs=2)
+    run_in_two_processes(worker, file)
     return json.loads(file.read_text(encoding="utf-8"))
 
 
