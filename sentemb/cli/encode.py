@@ -12,7 +12,9 @@ from rich.console import Console
 from sentemb.cli.console import errors_console, print_json, quiet_libraries
 from sentemb.cli.options import DataDir, TrustRemoteCode
 from sentemb.cli.progress import ChangingLine, clock
+from sentemb.cli.verify import verify_folder
 from sentemb.corpus.settings import Device, Dtype, EncodeSettings, Format, OnEmpty
+from sentemb.errors import ConfigError
 
 if TYPE_CHECKING:
     from sentemb.corpus.progress import Progress
@@ -22,16 +24,18 @@ _DEFAULT = EncodeSettings()
 
 def encode(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help='A folder, a run folder, a hub name or "bundled:mini".')
-    ],
+        str | None, typer.Argument(metavar="MODEL", help='A folder, a run folder, a hub name or "bundled:mini".')
+    ] = None,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT...",
             help="Files (txt, jsonl, csv, tsv, parquet, .gz), globs, folders, bundled:NAME, data:PATH, hf://… or -.",
         ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the parts and manifest.json to.")],
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to write the parts and manifest.json to.")
+    ] = None,
     column: Annotated[
         str | None, typer.Option("--column", help='The column with the text; by default "text", or the only one.')
     ] = _DEFAULT.column,
@@ -69,6 +73,14 @@ def encode(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of an earlier run in --output.")
     ] = False,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify",
+            metavar="DIR",
+            help="Encode nothing: check the parts of DIR against its manifest, byte by byte. Takes no MODEL and INPUT.",
+        ),
+    ] = None,
     data: DataDir = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
@@ -80,6 +92,15 @@ def encode(
 
     Example: sentemb encode bundled:mini corpus/*.txt.gz --output vectors
     """
+    if verify is not None:
+        if model is not None or output is not None:
+            raise ConfigError("--verify", "encodes nothing, so it takes no MODEL, INPUT and --output", "Leave them out")
+        return verify_folder(verify, as_json=as_json)
+    if model is None:
+        raise ConfigError("MODEL", "is missing", 'Name a folder, a hub name or "bundled:mini", then the inputs')
+    if output is None:
+        raise ConfigError("--output", "is missing", "Name the folder to write, as --output vectors")
+    inputs = inputs or []
     settings = EncodeSettings(
         column=column,
         id_column=id_column,
