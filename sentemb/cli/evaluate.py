@@ -51,6 +51,9 @@ def evaluate(
         typer.Option("--aggregation", help="What the table shows of a task with subsets. scores.json holds all three."),
     ] = "all",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the scores to this JSON file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write one HTML page: scores, charts, errors, the embedding space.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to encode.")] = "auto",
     reference: Annotated[
@@ -65,14 +68,16 @@ def evaluate(
 
     Spearman × 100 with 95 % intervals, the aggregation named; two or more models are also compared pair by pair.
 
-    Example: sentemb eval bundled:mini runs/quickstart --suite stsb --output scores.json
+    Example: sentemb eval bundled:mini runs/quickstart --suite stsb --output scores.json --report report.html
     """
     from sentemb.evaluation.suite import select
 
     selected = select(suite or ["stsb"])
-    if output is not None and output.is_dir():
-        raise OutputError(str(output), "is a folder, not a file", "Name a file with --output, as scores.json")
+    for option, file, example in (("--output", output, "scores.json"), ("--report", report, "report.html")):
+        if file is not None and file.is_dir():
+            raise OutputError(str(file), "is a folder, not a file", f"Name a file with {option}, as {example}")
     quiet_libraries()
+    from sentemb.cli.evaluate_report import EvaluationReport
     from sentemb.embedding import find_device
     from sentemb.evaluation.pairs import load_all
     from sentemb.evaluation.reference import reference_rows
@@ -82,15 +87,24 @@ def evaluate(
 
     pairs = load_all(selected.tasks, data)
     encoders = _open_all(models, pooling, trust_remote_code, max_tokens)
-    console = errors_console()
+    console, place = errors_console(), find_device(device)
+    page = EvaluationReport(report, pairs, encoders) if report is not None else None
     with _progress(console) as progress_of:
-        opened = _on_device(encoders, find_device(device))
-        scores = evaluate_models(opened, pairs, suite=selected.name, similarity=similarity, on_progress=progress_of)
+        scores = evaluate_models(
+            _on_device(encoders, place),
+            pairs,
+            suite=selected.name,
+            similarity=similarity,
+            on_progress=progress_of,
+            on_vectors=page.spaces if page else None,
+        )
     names = [task.name for task in selected.tasks]
     rows = reference_rows(names, aggregation) if reference and similarity == "cosine" else []
     content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
     if output is not None:
         write_json(output, content)
+    if page is not None:
+        page.write(scores, aggregation, rows, device=place)
     if as_json:
         print_json(content)
         return
@@ -100,6 +114,8 @@ def evaluate(
         results_console().print(comparison)
     if output is not None:
         console.print(f"The scores are in {output}", markup=False, highlight=False, soft_wrap=True)
+    if report is not None:
+        console.print(f"The report is in {report}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _open_all(

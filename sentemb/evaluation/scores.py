@@ -17,6 +17,7 @@ from sentemb.evaluation.sts import (
     Aggregation,
     OnProgress,
     TaskScore,
+    Vectors,
     encode_distinct,
     score_task,
     similarities_of,
@@ -25,6 +26,9 @@ from sentemb.metrics.bootstrap import Difference, paired_bootstrap
 from sentemb.types import Embedder
 
 _DIGITS = 4  # kept in JSON, of figures × 100
+
+OnVectors = Callable[[str, Vectors], None]
+"""Shown a model's name and the embeddings of all distinct texts of the tasks, which are let go after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ def evaluate_models(
     suite: str,
     similarity: str = "cosine",
     on_progress: Callable[[str], OnProgress] | None = None,
+    on_vectors: OnVectors | None = None,
 ) -> Scores:
     """Scores models on tasks; each distinct text of all tasks is encoded once per model.
 
@@ -143,6 +148,7 @@ def evaluate_models(
         suite: what the tasks are called together.
         similarity: cosine, dot, euclidean or manhattan.
         on_progress: given a model's name, what to tell of its texts.
+        on_vectors: shown each model's embeddings once it is scored; one model's are held at a time.
 
     Raises:
         ModelError: a model's embeddings can't be scored.
@@ -153,6 +159,9 @@ def evaluate_models(
         vectors = encode_distinct(model.embed, tasks, on_progress(model.name) if on_progress else None)
         found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
         scored.append(ModelScores(model.name, model.pooling, found, time.perf_counter() - start))
+        if on_vectors is not None:
+            on_vectors(model.name, vectors)
+        del vectors  # before the next model's are made
     comparisons = tuple(comparison for model in scored[1:] for comparison in _compare(model, scored[0]))
     return Scores(suite, similarity, tuple(scored), comparisons)
 
