@@ -156,12 +156,14 @@ def _checkpoint_holds(transformer: Transformer, ending: str) -> bool:
 def _prepare(encoder: SentenceTransformer) -> SentenceTransformer:
     """An encoder as it is used here, whether built or opened.
 
-    No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights);
-    convolutions that see no padding.
+    No gradient for what no embedding depends on (the checkpoint's pooler) or what is a setting (layer weights, the
+    identity under a ReLU); convolutions that see no padding.
     """
     for module in encoder:
         if isinstance(module, CNN) and not module._forward_pre_hooks:
             module.register_forward_pre_hook(_zero_padding)
+        if isinstance(module, Dense) and module.module_input_name == "token_embeddings":
+            module.requires_grad_(False)
         if isinstance(module, WeightedLayerPooling):
             module.layer_weights.requires_grad_(False)
         if isinstance(module, Transformer) and getattr(module.model, "pooler", None) is not None:
@@ -233,7 +235,7 @@ def append_tanh_layer(encoder: SentenceTransformer) -> SentenceTransformer:
     return SentenceTransformer(modules=[*encoder, Dense(width, width, activation_function=nn.Tanh())], device="cpu")
 
 
-def insert_convolutions(encoder: SentenceTransformer, channels: int) -> SentenceTransformer:
+def insert_convolutions(encoder: SentenceTransformer, channels: int, *, relu: bool) -> SentenceTransformer:
     """The same transformer, convolutions 1, 3 and 5 tokens wide, and the mean: IS-BERT's encoder (a stock `CNN`).
 
     An encoder that has convolutions stays as it is.
@@ -241,12 +243,26 @@ def insert_convolutions(encoder: SentenceTransformer, channels: int) -> Sentence
     Args:
         encoder: whose first module is a transformer; its pooling is replaced.
         channels: of each convolution; the embedding is three times as wide.
+        relu: max(0, ·) after them; sentence-transformers has no module that is this alone, so it is a `Dense` whose
+            linear map is the identity, and stays so.
     """
     if any(isinstance(module, CNN) for module in encoder):
         return encoder
     convolutions = CNN(encoder[0].get_embedding_dimension(), out_channels=channels, kernel_sizes=[1, 3, 5])
-    pooling = Pooling(convolutions.get_embedding_dimension(), "mean")
-    return _prepare(SentenceTransformer(modules=[encoder[0], convolutions, pooling], device="cpu"))
+    width = convolutions.get_embedding_dimension()
+    modules = [encoder[0], convolutions, *([_relu(width)] if relu else []), Pooling(width, "mean")]
+    return _prepare(SentenceTransformer(modules=modules, device="cpu"))
+
+
+def _relu(width: int) -> Dense:
+    return Dense(
+        width,
+        width,
+        activation_function=nn.ReLU(),
+        init_weight=torch.eye(width),
+        init_bias=torch.zeros(width),
+        module_input_name="token_embeddings",
+    )
 
 
 def _zero_padding(_: nn.Module, inputs: tuple[dict[str, Tensor]]) -> None:

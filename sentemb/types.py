@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 Pooler = Literal["cls", "cls_pooler", "mean", "max", "first_last_avg", "last2_avg"]
 """How token states become one vector; `sentemb.encoder` says what each does."""
 
-RowType = Literal["sentences", "labelled_sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"]
+RowType = Literal[
+    "sentences", "labelled_sentences", "ordered_sentences", "pairs", "triplets", "labelled_pairs", "scored_pairs"
+]
 """What one training example is made of; see `Row`."""
 
 
 class Row(NamedTuple):
     """One training example: its texts in the order of the row type, and its target if it has one.
 
-    Row types: sentences (text), labelled_sentences (text; target: class number), pairs (anchor, positive),
-    triplets (anchor, positive, negative),
+    Row types: sentences (text), labelled_sentences (text; target: class number), ordered_sentences (text, in the order
+    of its source; target: number of its document), pairs (anchor, positive), triplets (anchor, positive, negative),
     labelled_pairs (text1, text2; target: class number), scored_pairs (text1, text2; target: gold score in [0, 1]).
 
     `number` is the row's place in the training data, from 0, and `visit` how often it was seen before; the data set
@@ -45,11 +47,14 @@ class Tokens:
         ids: (sum of lengths,) int64, the token ids of all texts end to end, special tokens included.
         lengths: (N,) int64, the number of tokens of each text, each > 0.
         view: what the encoder cuts from them as it reads them, or None.
+        words: (sum of lengths,) int64, the word of its text that each token is a piece of, -1 for special tokens; None
+            where nobody asked.
     """
 
     ids: Tensor
     lengths: Tensor
     view: TensorView | None = None
+    words: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -62,7 +67,8 @@ class Tokens:
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device; lengths stay on the CPU, where batches are planned."""
-        return replace(self, ids=self.ids.to(device, non_blocking=True))
+        words = None if self.words is None else self.words.to(device, non_blocking=True)
+        return replace(self, ids=self.ids.to(device, non_blocking=True), words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Batch:
 
     Attributes:
         columns: V columns of B tokenised texts; row i of every column belongs to example i.
-        targets: (B,) int64 class numbers or float32 gold scores in [0, 1], or None.
+        targets: (B,) int64 class or document numbers or float32 gold scores in [0, 1], or None.
         numbers: (B,) int64, each row's place in the training data, or None for a batch that is of none.
     """
 
@@ -146,9 +152,11 @@ class Method(Protocol):
 
     `encode` turns a batch into embeddings; `objective` turns embeddings into a loss and knows nothing of tokens.
     The micro-batching (and so gradient caching) lives in `encode`, so a new objective needs no change there.
+    `encoder` is evaluated and saved; `second_encoder`, if there is one, is saved beside it.
     """
 
     encoder: SentenceTransformer
+    second_encoder: SentenceTransformer | None
 
     def encode(self, batch: Batch) -> Tensor:
         """(V, B, D) float embeddings of the batch's views."""

@@ -49,8 +49,9 @@ def rows(file: Path) -> tuple[tuple[str, ...], list[list[str]]]:
 
 
 def training_sentences() -> dict[str, str]:
-    """Key → text of every sentence of the Wikipedia and NLI samples."""
+    """Key → text of every sentence of the Wikipedia and NLI samples and the back-translations."""
     texts = [line for line in read(assets.path("wiki")).split("\n") if line]
+    texts += [text for row in rows(FOLDER / "wiki-back-translated.tsv.gz")[1] for text in row]
     for name in NLI:
         texts += [text for row in rows(FOLDER / name)[1] for text in row if text not in LABELS]
     return {build_assets.key(text): text for text in texts}
@@ -85,6 +86,17 @@ def test_wiki_is_sentences_in_documents():
     assert all(len(document) >= 5 for document in documents)
     assert all(4 <= len(line.split()) <= 60 and line == line.strip() for line in sentences)
     assert len({build_assets.key(line) for line in sentences}) > 0.99 * len(sentences)
+
+
+def test_back_translated_pairs_are_two_wordings_of_a_sentence_and_neither_is_it():
+    header, table = rows(assets.path("wiki-back-translated"))
+    assert header == ("anchor", "positive") and len(table) == 1280
+    sentences = {line for line in read(assets.path("wiki")).split("\n") if line}
+    assert all(len(row) == 2 and all(row) and row[0] != row[1] for row in table)
+    assert [text for row in table for text in row if text in sentences] == []
+    shared = [len(set(a.lower().split()) & set(b.lower().split())) / len(set(a.lower().split())) for a, b in table]
+    assert sum(shared) / len(shared) > 0.5  # of the same sentence
+    assert assets.path("wiki-back-translated").stat().st_size < 300_000
 
 
 @pytest.mark.parametrize(("name", "columns"), NLI.items())

@@ -15,6 +15,7 @@ _NAMES = {
     "stsb-dev": "stsb-dev.tsv",
     "stsb-test": "stsb-test.tsv",
     "wiki": "wiki.txt.gz",
+    "wiki-back-translated": "wiki-back-translated.tsv.gz",
     "nli": "nli-triplets.tsv.gz",
     "nli-labelled": "nli-labelled.tsv.gz",
     "synonyms": "synonyms.txt.gz",

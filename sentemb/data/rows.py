@@ -1,9 +1,9 @@
-"""Rows to train on, read whole and checked: six row types over any source."""
+"""Rows to train on, read whole and checked: seven row types over any source."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sentemb.types import Row, RowType
 USUAL_COLUMNS: dict[RowType, tuple[tuple[str, ...], ...]] = {
     "sentences": (("text", "sentence"),),
     "labelled_sentences": (("text", "sentence"), ("label",)),
+    "ordered_sentences": (("text",),),
     "pairs": (("anchor", "sentence1"), ("positive", "sentence2")),
     "triplets": (("anchor",), ("positive",), ("negative",)),
     "labelled_pairs": (("sentence1", "premise"), ("sentence2", "hypothesis"), ("label",)),
@@ -39,9 +40,11 @@ def read_rows(
     """The rows of a source, checked one by one. Blank lines of a txt, which part documents, are left out.
 
     Args:
-        source: as `sentemb.data.sources` reads it.
+        source: as `sentemb.data.sources` reads it; for ordered_sentences txt files only, in which a blank line, and the
+            end of a file, ends a document.
         row_type: which columns a row has; see `USUAL_COLUMNS`.
-        columns: the columns' names in the source, in the order of the row type; None: the usual names.
+        columns: the columns' names in the source, in the order of the row type; None: the usual names. For sentences
+            several may be named: each text is a row.
         label_names: of labelled rows; a label becomes its number here. A whole number (not a text) that is no
             name is taken as the class number itself.
         score_range: lowest and highest gold score; scores are scaled to [0, 1].
@@ -56,17 +59,18 @@ def read_rows(
     _check_arguments(source, row_type, columns, label_names, score_range)
     pick = named_columns(columns) if columns is not None else _usual_columns(row_type)
     records = read_picked(source, pick, data_dir=data_dir)
+    found: Iterator[Row]
     if row_type == "sentences":
-        records = (record for record in records if not _is_blank_line(record))
-    rows = []
-    for record in islice(records, limit):
-        if row_type in LABELLED:
-            row = Row(_texts(record, width - 1), _class_number(record, label_names))
-        elif row_type == "scored_pairs":
-            row = Row(_texts(record, width - 1), _score(record, score_range))
-        else:
-            row = Row(_texts(record, width))
-        rows.append(row)
+        found = (Row((text,)) for record in records if not _is_blank_line(record) for text in _texts(record))
+    elif row_type == "ordered_sentences":
+        found = _in_documents(records)
+    elif row_type in LABELLED:
+        found = (Row(_texts(record, width - 1), _class_number(record, label_names)) for record in records)
+    elif row_type == "scored_pairs":
+        found = (Row(_texts(record, width - 1), _score(record, score_range)) for record in records)
+    else:
+        found = (Row(_texts(record, width)) for record in records)
+    rows = list(islice(found, limit))
     if not rows:
         raise DataError(source, "there are no rows, only blank lines", "Name a source with texts in it")
     return rows
@@ -80,7 +84,7 @@ def _check_arguments(
     score_range: tuple[float, float],
 ) -> None:
     slots = [names[0] for names in USUAL_COLUMNS[row_type]]
-    if columns is not None and len(columns) != len(slots):
+    if columns is not None and len(columns) != len(slots) and row_type != "sentences":
         raise ConfigError(
             "columns",
             f"{len(columns)} named, but {row_type} have {len(slots)}",
@@ -96,7 +100,7 @@ def _check_arguments(
 
 
 def _usual_columns(row_type: RowType) -> Pick:
-    if row_type == "sentences":
+    if row_type in ("sentences", "ordered_sentences"):
         return text_column
 
     def pick(place: str, known: Sequence[str]) -> Sequence[str]:
@@ -117,6 +121,22 @@ def _usual_columns(row_type: RowType) -> Pick:
     return pick
 
 
+def _in_documents(records: Iterable[Record]) -> Iterator[Row]:
+    """Each sentence with the number of its document, from 0."""
+    document, file, is_new = -1, "", True
+    for record in records:
+        name = record.place.rpartition(", line ")[0]
+        if not _is_txt(record.place):
+            problem = "is no txt; ordered_sentences are read from txt files, in which blank lines part the documents"
+            raise DataError(name or record.place, problem, "Write it as txt, one sentence a line")
+        if not str(record.values[0]).strip():
+            is_new = True
+            continue
+        if is_new or name != file:
+            document, file, is_new = document + 1, name, False
+        yield Row(_texts(record), document)
+
+
 def _is_blank_line(record: Record) -> bool:
     """A blank line of a txt; in the other formats an empty text is a mistake."""
     return _is_txt(record.place) and not str(record.values[0]).strip()
@@ -127,7 +147,7 @@ def _is_txt(place: str) -> bool:
     return name.endswith((".txt", ".txt.gz")) or name == "standard input"
 
 
-def _texts(record: Record, count: int) -> tuple[str, ...]:
+def _texts(record: Record, count: int | None = None) -> tuple[str, ...]:
     return tuple(_text(record.place, value) for value in record.values[:count])
 
 

@@ -33,3 +33,24 @@ def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
     if gathered.requires_grad:  # gloo sends a strided gradient as it lies in memory, in the wrong order
         gathered.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
     return gathered, dist.get_rank() * len(rows)
+
+
+def mean_over_processes(total: Tensor, count: Tensor) -> Tensor:
+    """A sum over what this process holds, divided by the mean number that a process holds.
+
+    Averaged over processes, as DDP averages gradients, it is the mean over what all of them hold, however unequal their
+    shares are. In a single process it is the mean.
+
+    Args:
+        total: () float.
+        count: () float or int ≥ 0; no gradient flows to it.
+
+    Returns:
+        () float; 0 / 0 is 0.
+    """
+    count = count.detach().to(total.dtype)
+    if is_distributed():
+        count = count.clone()
+        dist.all_reduce(count)
+        count /= dist.get_world_size()
+    return total / count.where(count > 0, torch.ones_like(count))

@@ -126,6 +126,23 @@ IS_BERT = _arxiv(
     "2009.12061",
 )
 
+QUICK_THOUGHT = _arxiv(
+    "Logeswaran & Lee 2018",
+    "logeswaran2018quickthought",
+    "An efficient framework for learning sentence representations",
+    "Logeswaran, Lajanugen and Lee, Honglak",
+    2018,
+    "1803.02893",
+)
+BERT = _arxiv(
+    "Devlin et al. 2019",
+    "devlin2018bert",
+    "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding",
+    "Devlin, Jacob and Chang, Ming-Wei and Lee, Kenton and Toutanova, Kristina",
+    2018,
+    "1810.04805",
+)
+
 WHITENING = _arxiv(
     "Su et al. 2021",
     "su2021whitening",
@@ -193,7 +210,8 @@ METHODS = {
     "moco": MethodText(
         "MoCo, momentum contrast",
         "A sentence's embedding is told from the keys of earlier sentences, which a slowly following copy of the "
-        "encoder made and a queue keeps.",
+        "encoder made and a queue keeps. On pairs of back-translations this is CERT (Fang et al. 2020, arXiv "
+        "2005.12766).",
         MOCO,
     ),
     "byol": MethodText(
@@ -233,6 +251,19 @@ METHODS = {
         "own sentence and not with those of others. The convolutions read padding in plain sentence-transformers, so "
         "that a vector depends a little on its batch there; opened with sentemb it does not.",
         IS_BERT,
+    ),
+    "quick_thought": MethodText(
+        "Quick-Thought",
+        "A sentence's neighbours in its document are told from the other sentences of a run of text, by one encoder of "
+        "the sentence and another of the candidates. With separate encoders this is the first alone, where the paper "
+        "reads out the two side by side.",
+        QUICK_THOUGHT,
+    ),
+    "mlm": MethodText(
+        "Masked language modelling",
+        "Tokens that are masked, in whole words unless the recipe says otherwise, are predicted from the rest of the "
+        "text; the head that does it is dropped.",
+        BERT,
     ),
     "whitening": MethodText(
         "Whitening",

@@ -18,11 +18,17 @@ class TrainingMethod(nn.Module, ABC):
     Args:
         encoder: what is trained and, at the end, saved.
         micro_batching: how a batch is cut for the encoder; changes memory and speed, never the loss.
+
+    Attributes:
+        second_encoder: another encoder that is trained and saved beside `encoder`, or None.
     """
+
+    second_encoder: SentenceTransformer | None
 
     def __init__(self, encoder: SentenceTransformer, micro_batching: MicroBatching) -> None:
         super().__init__()
         self.encoder = encoder
+        self.second_encoder = None
         self.micro_batching = micro_batching
 
     def encode(self, batch: Batch) -> Tensor:

@@ -1,8 +1,12 @@
-"""The masked-LM term that SimCSE and others may add (Gao et al. 2021, section 3 and appendix A)."""
+"""Masked language modelling on the encoder's own transformer, and the term it adds to another method's loss.
+
+Gao et al. 2021 (SimCSE, section 3 and appendix A) add it to the contrastive loss; `methods.mlm` trains with it alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -13,62 +17,168 @@ from transformers import AutoModelForMaskedLM
 from sentemb import assets
 from sentemb.embedding import MicroBatching, embed_tokens, join_tokens, pad_id_of
 from sentemb.errors import ModelError
-from sentemb.objectives.masked_lm import mask_tokens
-from sentemb.types import Tokens
+from sentemb.functional.gather import mean_over_processes
+from sentemb.methods.base import TrainingMethod
+from sentemb.objectives.masked_lm import mask_tokens, number_words
+from sentemb.types import Batch, LossTerms, Tokens
+
+Masking = Literal["tokens", "whole_words"]
+"""What is chosen to be predicted: tokens one by one, or words with all their pieces."""
+
+Head = Literal["checkpoint", "new"]
+"""Where the masked-LM head comes from: the checkpoint, or nothing, but for the tied embeddings."""
 
 
-class MaskedLMTerm(nn.Module):
-    """Masked language modelling on masked copies of the texts, in a forward pass of its own.
+class MaskedLM(nn.Module):
+    """A masked-LM head over the encoder's own transformer.
 
-    The head comes from the pre-trained checkpoint; the transformer under it is the encoder's own.
+    Where the checkpoint ties the head's last layer to the input embeddings, as nearly all do, it is tied to the
+    encoder's.
 
     Args:
         encoder: whose transformer is trained.
-        checkpoint: the hub name or folder the encoder was made from; it must hold a masked-LM head.
-        weight: λ > 0 in total = contrastive + λ · masked LM; the paper uses 0.1.
-        mask_rate: in (0, 1); the paper uses 0.15.
+        checkpoint: the hub name or folder the encoder was made from.
+        mask_rate: in (0, 1); BERT and SimCSE use 0.15.
+        masking: tokens, or whole words; these need `Tokens.words`.
+        head: the checkpoint's, or a new one.
+
+    Raises:
+        ModelError: the checkpoint holds no masked-LM head, or is of a kind that has none.
+    """
+
+    def __init__(
+        self, encoder: SentenceTransformer, checkpoint: str, *, mask_rate: float, masking: Masking, head: Head
+    ) -> None:
+        super().__init__()
+        self.mask_rate, self.masking = mask_rate, masking
+        model = _open(checkpoint, head)
+        setattr(model, model.base_model_prefix, encoder[0].model)
+        if getattr(model.config, "tie_word_embeddings", True):
+            model.get_output_embeddings().weight = encoder[0].model.get_input_embeddings().weight
+        self.model = model
+        tokenizer = encoder.tokenizer
+        self.mask_id, self.pad_id = tokenizer.mask_token_id, pad_id_of(encoder)
+        self.vocabulary_size = min(len(tokenizer), model.config.vocab_size)
+        self.special_ids = torch.tensor(tokenizer.all_special_ids)
+
+    def per_text(
+        self, columns: Sequence[Tokens], micro_batching: MicroBatching, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(N, 2) float of the N texts of all columns: summed cross-entropy in nats, number of tokens to predict.
+
+        What is masked is drawn before the texts are cut into micro-batches, so it doesn't depend on the cut.
+
+        Args:
+            columns: tokenised texts; a view of the embedding layer has no part in this.
+            micro_batching: how they are cut.
+            generator: draws what is masked; None: torch's own, as dropout does.
+        """
+        tokens = join_tokens(columns)
+        corrupted, chosen = mask_tokens(
+            tokens.ids,
+            ~torch.isin(tokens.ids, self.special_ids.to(tokens.ids.device)),
+            rate=self.mask_rate,
+            mask_id=self.mask_id,
+            vocabulary_size=self.vocabulary_size,
+            words=None if self.masking == "tokens" else _words(columns),
+            generator=generator,
+        )
+        packed = torch.stack([corrupted, tokens.ids, chosen.long()], dim=1)
+        return embed_tokens(self._per_text, Tokens(packed, tokens.lengths), self.pad_id, micro_batching)
+
+    def forward(self, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
+        """() mean cross-entropy in nats over the masked tokens of all columns and processes; 0 when none was drawn."""
+        sums = self.per_text(columns, micro_batching).sum(0)
+        return mean_over_processes(sums[0], sums[1])
+
+    def _per_text(self, packed: Tensor, mask: Tensor) -> Tensor:
+        corrupted, ids, chosen = packed.unbind(-1)
+        is_chosen = (chosen == 1) & mask.bool()
+        logits = self.model(input_ids=corrupted, attention_mask=mask).logits
+        losses = cross_entropy(logits[is_chosen].float(), ids[is_chosen], reduction="none")
+        per_text = losses.new_zeros(len(ids)).index_add(0, is_chosen.nonzero()[:, 0], losses)
+        return torch.stack([per_text, is_chosen.sum(1).to(per_text.dtype)], dim=1)
+
+
+class MaskedLMTerm(MaskedLM):
+    """The auxiliary term λ · masked LM, on masked copies of the texts, in a pass of its own.
+
+    Args:
+        encoder: whose transformer is trained.
+        checkpoint: as `MaskedLM` has it; it must hold a masked-LM head.
+        weight: λ > 0 in total = loss + λ · masked LM; SimCSE uses 0.1.
+        mask_rate: in (0, 1); SimCSE uses 0.15.
+        masking: SimCSE masks tokens.
 
     Raises:
         ModelError: the checkpoint holds no masked-LM head.
     """
 
-    def __init__(self, encoder: SentenceTransformer, checkpoint: str, *, weight: float, mask_rate: float) -> None:
-        super().__init__()
-        self.weight, self.mask_rate = weight, mask_rate
-        path = str(assets.path(checkpoint)) if assets.is_bundled(checkpoint) else checkpoint
-        try:
-            model, info = AutoModelForMaskedLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
-        except (OSError, ValueError) as error:
-            raise _no_head(checkpoint) from error
-        if info["missing_keys"]:
-            raise _no_head(checkpoint)
-        setattr(model, model.base_model_prefix, encoder[0].model)
-        model.get_output_embeddings().weight = encoder[0].model.get_input_embeddings().weight
-        self.model = model
-        tokenizer = encoder.tokenizer
-        self.mask_id, self.pad_id = tokenizer.mask_token_id, pad_id_of(encoder)
-        self.special_ids = torch.tensor(tokenizer.all_special_ids)
+    def __init__(
+        self, encoder: SentenceTransformer, checkpoint: str, *, weight: float, mask_rate: float, masking: Masking
+    ) -> None:
+        super().__init__(encoder, checkpoint, mask_rate=mask_rate, masking=masking, head="checkpoint")
+        self.weight = weight
 
-    def forward(self, columns: Sequence[Tokens], micro_batching: MicroBatching) -> Tensor:
-        """() mean cross-entropy in nats over the masked tokens of all columns; 0 when none was drawn."""
-        tokens = join_tokens(columns)
-        sums = embed_tokens(self._sum_and_count, tokens, self.pad_id, micro_batching).sum(0)
-        return sums[0] / sums[1].clamp(min=1)
 
-    def _sum_and_count(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, 2): per row the summed cross-entropy and the number of masked tokens."""
-        maskable = mask.bool() & ~torch.isin(ids, self.special_ids.to(ids.device))
-        size = self.model.config.vocab_size
-        corrupted, chosen = mask_tokens(ids, maskable, rate=self.mask_rate, mask_id=self.mask_id, vocabulary_size=size)
-        logits = self.model(input_ids=corrupted, attention_mask=mask).logits
-        losses = cross_entropy(logits[chosen].float(), ids[chosen], reduction="none")
-        per_row = losses.new_zeros(len(ids)).index_add(0, chosen.nonzero()[:, 0], losses)
-        return torch.stack([per_row, chosen.sum(1).to(per_row.dtype)], dim=1)
+class WithMaskedLM(TrainingMethod):
+    """A method whose loss has the masked-LM term added; all else is the method's.
+
+    Args:
+        method: any but SimCSE, which has a term of its own.
+        masked_lm: the term, on the method's encoder.
+    """
+
+    def __init__(self, method: TrainingMethod, masked_lm: MaskedLMTerm) -> None:
+        super().__init__(method.encoder, method.micro_batching)
+        self.method, self.masked_lm = method, masked_lm
+        self.second_encoder = method.second_encoder
+
+    def encode(self, batch: Batch) -> Tensor:
+        """The method's embeddings."""
+        return self.method.encode(batch)
+
+    def objective(self, embeddings: Tensor, batch: Batch) -> LossTerms:
+        """The method's loss, without the term, which needs a pass of its own."""
+        return self.method.objective(embeddings, batch)
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The method's loss plus λ times the masked-LM loss."""
+        terms: LossTerms = self.method(batch)
+        masked_lm = self.masked_lm(batch.columns, self.micro_batching)
+        return LossTerms(terms.total + self.masked_lm.weight * masked_lm, {**terms.parts, "masked_lm": masked_lm})
+
+    def after_step(self, step: int, total_steps: int) -> None:
+        """The method's."""
+        self.method.after_step(step, total_steps)
+
+    def before_epoch(self, epoch: int, texts: Sequence[str]) -> None:
+        """The method's."""
+        self.method.before_epoch(epoch, texts)
+
+
+def _words(columns: Sequence[Tokens]) -> Tensor:
+    """The words of all columns' texts, numbered through."""
+    words = [column.words for column in columns if column.words is not None]
+    if len(words) < len(columns):
+        raise ValueError("whole-word masking needs tokens that say which word they are of; the collator adds them")
+    return number_words(torch.cat(words), torch.cat([column.lengths for column in columns]))
+
+
+def _open(checkpoint: str, head: Head) -> Any:
+    path = str(assets.path(checkpoint)) if assets.is_bundled(checkpoint) else checkpoint
+    try:
+        model, info = AutoModelForMaskedLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError) as error:
+        raise _no_head(checkpoint) from error
+    if head == "checkpoint" and info["missing_keys"]:
+        raise _no_head(checkpoint)
+    return model
 
 
 def _no_head(checkpoint: str) -> ModelError:
     return ModelError(
         checkpoint,
-        "the masked-LM term needs a checkpoint with a masked-LM head, and this one has none",
-        "Remove method.mlm from the recipe, or start from another encoder",
+        "masked language modelling needs a checkpoint with a masked-LM head, and this one has none",
+        "Remove method.mlm from the recipe (for the method mlm: set method.head to new), or start from another encoder",
     )

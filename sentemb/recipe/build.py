@@ -5,14 +5,14 @@ from __future__ import annotations
 from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching
-from sentemb.encoder import append_tanh_layer, build_encoder, insert_convolutions, load
+from sentemb.encoder import append_tanh_layer, build_encoder, load
 from sentemb.errors import ConfigError
 from sentemb.methods.base import TrainingMethod
 from sentemb.methods.cutoff import CutoffSoftmax
 from sentemb.methods.gist import GIST
 from sentemb.methods.heads import projection_head
-from sentemb.methods.is_bert import ISBERT
-from sentemb.methods.masked_lm import MaskedLMTerm
+from sentemb.methods.masked_lm import MaskedLMTerm, WithMaskedLM
+from sentemb.methods.mlm import MaskedLanguageModelling
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet
 from sentemb.methods.sentence_transformers_loss import SentenceTransformersLoss
 from sentemb.methods.siamese import Siamese
@@ -21,8 +21,9 @@ from sentemb.objectives.cutoff_consistency import jensen_shannon_consistency, re
 from sentemb.recipe import methods as m
 from sentemb.recipe import schemes
 from sentemb.recipe.build_objective import build_objective
-from sentemb.recipe.build_scheme import build_scheme
+from sentemb.recipe.build_scheme import build_on_tokens_or_order, build_scheme
 from sentemb.recipe.build_views import build_tensor_view
+from sentemb.recipe.masked_lm import MaskedLMConfig
 from sentemb.recipe.schema import EncoderConfig, Stage
 
 _CONSISTENCY = {"jensen_shannon": jensen_shannon_consistency, "reversed": reversed_consistency}
@@ -46,16 +47,27 @@ def build_method(
         n_rows: training rows, for what keeps something of each.
     """
     cut = MicroBatching(stage.train.micro_batch_tokens, stage.train.gradient_cache)
+    method = _method(config, stage, encoder, checkpoint, n_rows, cut)
+    match config:
+        case schemes.MoCoConfig(mlm=mlm) | schemes.ISBERTConfig(mlm=mlm) | schemes.QuickThoughtConfig(mlm=mlm) if mlm:
+            return WithMaskedLM(method, MaskedLMTerm(method.encoder, checkpoint, **mlm.model_dump()))
+        case _:
+            return method
+
+
+def _method(
+    config: m.TrainedMethodConfig,
+    stage: Stage,
+    encoder: SentenceTransformer,
+    checkpoint: str,
+    n_rows: int,
+    cut: MicroBatching,
+) -> TrainingMethod:
     match config:
         case m.SimCSEConfig() | m.SupervisedSimCSEConfig():
             return _simcse(config, encoder, checkpoint, cut)
-        case m.SBERTSoftmaxConfig(concatenation=mode):
-            labels = stage.data.label_names
-            return SBERTSoftmax(encoder, n_labels=len(labels), concatenation=mode, micro_batching=cut)
-        case m.SBERTRegressionConfig():
-            return SBERTRegression(encoder, cut)
-        case m.SBERTTripletConfig(margin=margin):
-            return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
+        case m.SBERTSoftmaxConfig() | m.SBERTRegressionConfig() | m.SBERTTripletConfig():
+            return _sbert(config, encoder, len(stage.data.label_names), cut)
         case m.SiameseConfig():
             return _siamese(config, encoder, cut)
         case m.GISTConfig(guide=guide, temperature=temperature):
@@ -64,11 +76,29 @@ def build_method(
             return _cutoff(config, encoder, len(stage.data.label_names), cut)
         case m.SentenceTransformersConfig(loss=loss, arguments=arguments):
             return SentenceTransformersLoss(encoder, loss=loss, arguments=arguments, micro_batching=cut)
-        case schemes.ISBERTConfig(channels=channels):
-            return ISBERT(insert_convolutions(encoder, channels), cut)
+        case schemes.ISBERTConfig() | schemes.QuickThoughtConfig():
+            return build_on_tokens_or_order(config, encoder, cut)
+        case MaskedLMConfig():
+            settings = config.model_dump(include={"mask_rate", "masking", "head"})
+            return MaskedLanguageModelling(encoder, checkpoint, **settings, micro_batching=cut)
         case _:
             n_views = len(stage.views) if stage.views else 2
             return build_scheme(config, encoder, n_rows=n_rows, n_views=n_views, seed=stage.train.seed, cut=cut)
+
+
+def _sbert(
+    config: m.SBERTSoftmaxConfig | m.SBERTRegressionConfig | m.SBERTTripletConfig,
+    encoder: SentenceTransformer,
+    n_labels: int,
+    cut: MicroBatching,
+) -> TrainingMethod:
+    match config:
+        case m.SBERTSoftmaxConfig(concatenation=mode):
+            return SBERTSoftmax(encoder, n_labels=n_labels, concatenation=mode, micro_batching=cut)
+        case m.SBERTRegressionConfig():
+            return SBERTRegression(encoder, cut)
+        case m.SBERTTripletConfig(margin=margin):
+            return SBERTTriplet(encoder, margin=margin, micro_batching=cut)
 
 
 def _siamese(config: m.SiameseConfig, encoder: SentenceTransformer, cut: MicroBatching) -> Siamese:
@@ -99,7 +129,7 @@ def _simcse(
         temperature=config.temperature,
         head=train_only_head(encoder) if config.head == "train_only" else None,
         hard_negative_weight=config.hard_negative_weight if isinstance(config, m.SupervisedSimCSEConfig) else 1.0,
-        masked_lm=MaskedLMTerm(encoder, checkpoint, weight=mlm.weight, mask_rate=mlm.mask_rate) if mlm else None,
+        masked_lm=MaskedLMTerm(encoder, checkpoint, **mlm.model_dump()) if mlm else None,
         micro_batching=cut,
     )
 

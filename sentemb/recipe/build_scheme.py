@@ -1,18 +1,23 @@
-"""From a scheme's block in a recipe to the method that keeps a queue, a bank, clusters or a copy of the encoder."""
+"""From a scheme's block in a recipe to its method: what keeps a queue, a bank, clusters, or adds to the encoder."""
 
 from __future__ import annotations
+
+import math
 
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from sentemb.embedding import MicroBatching
+from sentemb.encoder import insert_convolutions
 from sentemb.errors import ConfigError
 from sentemb.methods.base import TrainingMethod
 from sentemb.methods.byol import BYOL
 from sentemb.methods.deep_cluster import DeepCluster
 from sentemb.methods.heads import projection_head
 from sentemb.methods.instance_discrimination import InstanceDiscrimination
+from sentemb.methods.is_bert import ISBERT
 from sentemb.methods.moco import MadeNegatives, MoCo
+from sentemb.methods.quick_thought import QuickThought
 from sentemb.methods.swav import SwAV
 from sentemb.recipe import schemes as s
 
@@ -96,6 +101,25 @@ def build_scheme(
                 temperature=config.temperature,
                 bank_momentum=config.bank_momentum,
                 proximal_weight=config.proximal_weight,
+                micro_batching=cut,
+            )
+
+
+def build_on_tokens_or_order(
+    config: s.ISBERTConfig | s.QuickThoughtConfig, encoder: SentenceTransformer, cut: MicroBatching
+) -> TrainingMethod:
+    """IS-BERT, which adds convolutions to the encoder, or Quick-Thought, which adds a second encoder."""
+    match config:
+        case s.ISBERTConfig(channels=channels, activation=activation):
+            convolutional = insert_convolutions(encoder, channels, relu=activation == "relu")
+            return ISBERT(convolutional, discriminator=config.discriminator, micro_batching=cut)
+        case s.QuickThoughtConfig():
+            return QuickThought(
+                encoder,
+                tied=config.encoders == "tied",
+                context_size=config.context_size,
+                own_score=-math.inf if config.own_score == "excluded" else 0.0,
+                across_documents=config.documents == "joined",
                 micro_batching=cut,
             )
 

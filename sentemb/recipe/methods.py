@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from sentemb.recipe.config import Config
+from sentemb.recipe.masked_lm import MaskedLMConfig, MaskedLMTerm
 from sentemb.recipe.objectives import ON_CLASSES, ON_SCORED_PAIRS, ObjectiveConfig
 from sentemb.recipe.postprocess import KINDS, PostprocessConfig
 from sentemb.recipe.schemes import (
@@ -16,6 +17,7 @@ from sentemb.recipe.schemes import (
     ISBERTConfig,
     MoCoConfig,
     ProjectionConfig,
+    QuickThoughtConfig,
     SwAVConfig,
 )
 from sentemb.recipe.views import CutoffConfig
@@ -23,15 +25,6 @@ from sentemb.types import RowType
 
 Concatenation = Literal["u,v", "|u-v|", "u*v", "|u-v|,u*v", "u,v,u*v", "u,v,|u-v|", "u,v,|u-v|,u*v"]
 """What a classifier of pairs sees (Reimers & Gurevych 2019, Table 6)."""
-
-
-class MaskedLMTerm(Config):
-    """SimCSE's auxiliary term: masked language modelling on masked copies of the texts, in a pass of its own."""
-
-    weight: PositiveFloat = 0.1
-    """λ in total = contrastive + λ · masked LM (Gao et al. 2021, section 3; appendix A: 0.1)."""
-    mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the tokens to predict; of these 80 % become [MASK], 10 % a random token, 10 % stay."""
 
 
 class SimCSEConfig(Config):
@@ -147,6 +140,8 @@ TrainedMethodConfig = Annotated[
     | DeepClusterConfig
     | InstanceDiscriminationConfig
     | ISBERTConfig
+    | QuickThoughtConfig
+    | MaskedLMConfig
     | SentenceTransformersConfig,
     Field(discriminator="kind"),
 ]
@@ -161,6 +156,7 @@ N_TEXTS: dict[RowType, int] = {
     "triplets": 3,
     "labelled_pairs": 2,
     "scored_pairs": 2,
+    "ordered_sentences": 1,
 }
 """The texts of a row of each type."""
 
@@ -179,12 +175,14 @@ ROW_TYPES: dict[str, tuple[RowType, ...]] = {
     "deep_cluster": ("sentences",),
     "instance_discrimination": ("sentences",),
     "is_bert": ("sentences",),
+    "quick_thought": ("ordered_sentences",),
+    "mlm": ("sentences",),
     "sentence_transformers": ("pairs", "sentences", "labelled_sentences", "triplets", "labelled_pairs", "scored_pairs"),
     **dict.fromkeys(KINDS, ("sentences",)),
 }
 """The row types each method takes, its default first."""
 
-_ONE_VIEW = ("deep_cluster", "instance_discrimination", "is_bert")
+_ONE_VIEW = ("deep_cluster", "instance_discrimination", "is_bert", "mlm", "quick_thought")
 _MANY_VIEWS = ("swav", "sentence_transformers")
 
 

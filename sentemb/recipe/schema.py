@@ -203,6 +203,10 @@ def _check_views(method: MethodConfig, data: DataConfig, views: Views | None) ->
         raise ValueError(f"views has {len(views)} lists, but {described(method)} on {row_type} takes {accepted}")
     for column in views:
         kinds = [view.kind for view in column]
+        if method.kind in ("mlm", "is_bert") and any(kind in TENSOR_VIEWS for kind in kinds):
+            raise ValueError(
+                f"views: {kinds}: {method.kind} reads whole texts at the embedding layer; leave cutoffs out"
+            )
         if any(kind in TENSOR_VIEWS for kind in kinds[:-1]):
             raise ValueError(f"views: {kinds}: a cutoff acts on the embedding layer, so it is the last of its list")
 

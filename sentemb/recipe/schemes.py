@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sentemb.recipe.config import Config
+from sentemb.recipe.masked_lm import MaskedLMTerm
 
 Momentum = Annotated[float, Field(ge=0, le=1)]
 
@@ -50,6 +51,7 @@ class MoCoConfig(Config):
     queue_size: PositiveInt = 65536
     """K keys; at least a batch, and better well below the training rows."""
     mochi: MoCHiConfig | None = None
+    mlm: MaskedLMTerm | None = None
 
     @model_validator(mode="after")
     def _mixes_what_is_there(self) -> Self:
@@ -132,3 +134,24 @@ class ISBERTConfig(Config):
     kind: Literal["is_bert"]
     channels: PositiveInt = 256
     """Of each of the convolutions 1, 3 and 5 wide; the embedding is three times as wide."""
+    activation: Literal["none", "relu"] = "none"
+    """After the convolutions: none as in the authors' code, or the paper's ReLU."""
+    discriminator: Literal["dot_product", "encode_and_dot"] = "dot_product"
+    """T of a token and a sentence: their product as in the authors' code, or, as the paper has a network, that of what
+    two networks make of them (Hjelm et al. 2019); those are dropped at test."""
+    mlm: MaskedLMTerm | None = None
+
+
+class QuickThoughtConfig(Config):
+    """A sentence's neighbours told from the other sentences of the batch (Logeswaran & Lee 2018, Eq. 2)."""
+
+    kind: Literal["quick_thought"]
+    encoders: Literal["separate", "tied"] = "separate"
+    """f of a sentence and g of its candidates: two encoders that start alike, or one that is both."""
+    context_size: PositiveInt = 1
+    """Sentences before and after, each, that are neighbours."""
+    own_score: Literal["excluded", "zero"] = "excluded"
+    """A sentence is no candidate for itself (the paper), or one with the score 0 (the authors' code)."""
+    documents: Literal["apart", "joined"] = "apart"
+    """Whether the sentences on both sides of a document's end are no neighbours; the authors' code joins them."""
+    mlm: MaskedLMTerm | None = None

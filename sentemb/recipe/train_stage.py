@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,22 @@ from rich.console import Console
 from sentence_transformers import SentenceTransformer
 
 from sentemb.evaluation.dev import STSDevEvaluator
+from sentemb.methods.base import TrainingMethod
+from sentemb.methods.masked_lm import WithMaskedLM
+from sentemb.methods.mlm import MaskedLanguageModelling, with_held_out
+from sentemb.methods.quick_thought import QuickThought, with_concatenated
 from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.build import build_method
 from sentemb.recipe.build_views import build_views
+from sentemb.recipe.masked_lm import MaskedLMConfig
 from sentemb.recipe.methods import TrainedMethodConfig
 from sentemb.recipe.schema import EncoderConfig, Stage
 from sentemb.saving import writing
 from sentemb.training.callbacks import MetricsFile, ProgressDisplay
-from sentemb.training.collate import Collator
+from sentemb.training.collate import Collator, RowDataset
+from sentemb.training.consecutive import ConsecutiveBatches
 from sentemb.training.run_folder import best_of, last_checkpoint
-from sentemb.training.trainer import MethodTrainer
+from sentemb.training.trainer import Evaluator, MethodTrainer
 from sentemb.types import Row
 
 
@@ -50,7 +59,11 @@ def train_stage(
     """
     metric = evaluator.metric if evaluator else None
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    rows, held_out = _held_out(config, rows) if evaluator else (rows, [])
     method = build_method(config, stage, encoder, first.name, len(rows))
+    collator = Collator(
+        method.encoder, first.max_tokens, build_views(stage.views), stage.train.seed, with_words=_masks_words(config)
+    )
     display = ProgressDisplay(console, stage.name)
     metrics_file = folder / "metrics.jsonl"
     with writing(folder):
@@ -59,11 +72,12 @@ def train_stage(
             method,
             training_arguments(stage.train, folder, metric),
             rows,
-            collator=Collator(method.encoder, first.max_tokens, build_views(stage.views), stage.train.seed),
-            evaluator=evaluator,
+            collator=collator,
+            evaluator=_with_more_scores(evaluator, method, held_out, collator) if evaluator else None,
             best_dir=folder / "encoder",
             early_stopping=stage.train.early_stopping,
             callbacks=[MetricsFile(metrics_file), display],
+            sampler=_sampler(config, stage),
         )
         checkpoint = last_checkpoint(folder)
         try:
@@ -75,4 +89,36 @@ def train_stage(
     facts: dict[str, Any] = {"steps": trainer.state.global_step, "seed": stage.train.seed}
     if config.kind == "sbert_softmax":
         facts["label_names"] = list(stage.data.label_names)
+    if held_out:
+        facts["n_held_out"] = len(held_out)
     return facts | ({"best": best_of(metrics_file, metric)} if metric else {})
+
+
+def _held_out(config: TrainedMethodConfig, rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows to train on, and the last few, whose masked-LM loss is looked at beside the dev score."""
+    if not isinstance(config, MaskedLMConfig):
+        return rows, []
+    n_trained = len(rows) - min(config.n_held_out, len(rows) // 10)
+    return rows[:n_trained], rows[n_trained:]
+
+
+def _masks_words(config: TrainedMethodConfig) -> bool:
+    masked = config if isinstance(config, MaskedLMConfig) else getattr(config, "mlm", None)
+    return masked is not None and masked.masking == "whole_words"
+
+
+def _with_more_scores(
+    evaluator: STSDevEvaluator, method: TrainingMethod, held_out: list[Row], collator: Collator
+) -> Evaluator:
+    """The dev score, which picks the best encoder, and what is logged beside it."""
+    if isinstance(method, MaskedLanguageModelling) and held_out:
+        return with_held_out(evaluator, method, replace(collator, views=None)(held_out), collator.seed)
+    if isinstance(method, (QuickThought, WithMaskedLM)) and method.second_encoder is not None:
+        return with_concatenated(evaluator, method.second_encoder)
+    return evaluator
+
+
+def _sampler(config: TrainedMethodConfig, stage: Stage) -> Callable[[RowDataset], ConsecutiveBatches] | None:
+    if config.kind != "quick_thought":
+        return None
+    return partial(ConsecutiveBatches, batch_size=stage.train.batch_size, seed=stage.train.seed)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from sentemb.augment.seeds import derive_seed
 from sentemb.embedding import tokenise
+from sentemb.errors import ModelError
 from sentemb.types import Batch, Row, TensorView, TextView, Tokens
 
 
@@ -54,12 +56,14 @@ class Collator:
         views: one for each column; of rows with one text, as many columns are made as there are views. None: the texts
             as they are.
         seed: of the text views; what becomes of a text depends on it, the row's number, its visit and the column.
+        with_words: whether a batch says which tokens are pieces of one word.
     """
 
     encoder: SentenceTransformer
     max_tokens: int | None = None
     views: tuple[ColumnView, ...] | None = None
     seed: int = 0
+    with_words: bool = False
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """One batch; column c holds text c of every row, or view c of its only text."""
@@ -78,7 +82,26 @@ class Collator:
     def _column(self, column: int, texts: Sequence[str], view: ColumnView, rows: Sequence[Row]) -> Tokens:
         if view.text is not None:
             texts = view.text(texts, [self._seed_of(row, column) for row in rows])
-        return replace(tokenise(self.encoder, texts, self.max_tokens), view=view.tensor)
+        words = words_of_tokens(self.encoder, texts, self.max_tokens) if self.with_words else None
+        return replace(tokenise(self.encoder, texts, self.max_tokens), view=view.tensor, words=words)
 
     def _seed_of(self, row: Row, column: int) -> int:
         return derive_seed(derive_seed(derive_seed(self.seed, row.visit), row.number), column)
+
+
+def words_of_tokens(encoder: SentenceTransformer, texts: Sequence[str], max_tokens: int | None = None) -> Tensor:
+    """(sum of lengths,) int64, the word of its text that each token of `tokenise` is a piece of; special tokens: -1.
+
+    The tokenizer tells: a word is what it cuts into pieces (BERT: between spaces and signs; RoBERTa: with the space
+    before it).
+
+    Raises:
+        ModelError: it is a tokenizer that doesn't.
+    """
+    rows = encoder.tokenizer(list(texts), truncation=True, max_length=max_tokens or encoder.max_seq_length)
+    if not rows.is_fast:
+        name = type(encoder.tokenizer).__name__
+        problem = f"{name} does not tell which tokens are pieces of one word, which whole-word masking needs"
+        raise ModelError("tokenizer", problem, "Set masking to tokens, or use an encoder with a fast tokenizer")
+    words = (word for row in range(len(texts)) for word in rows.word_ids(row))
+    return torch.tensor([-1 if word is None else word for word in words], dtype=torch.int64)

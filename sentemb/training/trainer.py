@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sentemb.embedding import embed
@@ -27,6 +28,7 @@ from sentemb.training.collate import Collator, RowDataset
 from sentemb.types import Embedder, Row
 
 WEIGHTS = "method.safetensors"
+SECOND_ENCODER = "second_encoder"
 
 Evaluator = Callable[[Embedder], Mapping[str, float]]
 """An encoder's dev scores by name; the first is the one that picks the best encoder, higher is better."""
@@ -44,6 +46,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         best_dir: where the best encoder (without an evaluator, the last) is saved.
         early_stopping: evaluations without a better score before training stops, or None.
         callbacks: progress, metrics file.
+        sampler: makes the order in which the rows are read of the data set, or None: shuffled anew each epoch.
     """
 
     def __init__(
@@ -57,8 +60,9 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         best_dir: Path,
         early_stopping: int | None = None,
         callbacks: Sequence[TrainerCallback] = (),
+        sampler: Callable[[RowDataset], Sampler[int]] | None = None,
     ) -> None:
-        self.evaluator, self.best_dir = evaluator, best_dir
+        self.evaluator, self.best_dir, self._sampler = evaluator, best_dir, sampler
         self._parts: defaultdict[str, list[Tensor]] = defaultdict(list)
         data = RowDataset(rows)
         extra = [EarlyStoppingCallback(early_stopping)] if early_stopping and evaluator else []
@@ -74,6 +78,11 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
             self.callback_handler.callbacks = [
                 c for c in self.callback_handler.callbacks if type(c).__name__ != default
             ]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self._sampler is None:
+            return super()._get_train_sampler(train_dataset)
+        return self._sampler(self.train_dataset)
 
     # -------------------------------------------------------------------------------------------- loss
     def compute_loss(self, model: nn.Module, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
@@ -122,9 +131,11 @@ class MethodTrainer(Trainer):  # type: ignore[misc]  # transformers is seen as A
         return is_best
 
     def save_best(self) -> None:
-        """Writes the encoder to `best_dir`, whole or not at all."""
+        """Writes the encoder to `best_dir`, whole or not at all, and a second one beside it, if the method has one."""
         if self.is_world_process_zero():
             save_encoder(self._method.encoder, self.best_dir)
+            if self._method.second_encoder is not None:
+                save_encoder(self._method.second_encoder, self.best_dir.with_name(SECOND_ENCODER))
 
     @property
     def _method(self) -> Any:

@@ -27,6 +27,35 @@ def test_sentences_of_a_txt_without_the_blank_lines_that_part_documents(tsv):
     assert read_rows(source, "sentences", limit=2) == [Row(("one",)), Row(("two",))]
 
 
+def test_several_columns_of_sentences_are_a_row_each(tsv):
+    source = tsv("premise\thypothesis\tlabel\na\tb\tx\na\tc\ty\n")
+    rows = read_rows(source, "sentences", columns=["premise", "hypothesis"])
+    assert rows == [Row(("a",)), Row(("b",)), Row(("a",)), Row(("c",))]
+    assert read_rows(source, "sentences", columns=["premise", "hypothesis"], limit=3) == rows[:3]
+
+
+def test_ordered_sentences_know_their_documents(tsv):
+    source = tsv("\none\ntwo\n\n  \nthree\n\n\nfour\nfive\n\n", "x.txt")
+    expected = [Row((text,), d) for text, d in [("one", 0), ("two", 0), ("three", 1), ("four", 2), ("five", 2)]]
+    assert read_rows(source, "ordered_sentences") == expected
+    assert read_rows(source, "ordered_sentences", limit=3) == expected[:3]
+    bundled = read_rows("bundled:wiki", "ordered_sentences")
+    assert len({row.target for row in bundled}) == 586 and [row.target for row in bundled] == sorted(
+        row.target for row in bundled
+    )
+
+
+def test_a_new_file_is_a_new_document(tsv):
+    tsv("a\nb\n", "1.txt")
+    source = tsv("c\n", "2.txt").replace("2.txt", "*.txt")
+    assert read_rows(source, "ordered_sentences") == [Row(("a",), 0), Row(("b",), 0), Row(("c",), 1)]
+
+
+def test_ordered_sentences_of_another_format_are_refused(tsv):
+    with pytest.raises(DataError, match=r"x\.tsv: is no txt; ordered_sentences are read from txt files"):
+        read_rows(tsv("text\na\n"), "ordered_sentences")
+
+
 def test_pairs_and_triplets(tsv):
     source = tsv("negative\tpositive\tanchor\nn\tp\ta\n")
     assert read_rows(source, "triplets") == [Row(("a", "p", "n"))]

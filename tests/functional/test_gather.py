@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from numpy.testing import assert_allclose
 
-from sentemb.functional.gather import gather_rows
+from sentemb.functional.gather import gather_rows, mean_over_processes
 from sentemb.objectives.info_nce import info_nce
 from tests.two_processes import group, run_in_two_processes
 
@@ -48,3 +48,41 @@ def test_loss_and_gradient_of_two_processes_equal_those_of_one():
     whole.backward()
     assert_allclose(loss, whole.item(), rtol=1e-12)
     assert_allclose(gradient, weight.grad, rtol=1e-10)
+
+
+def mean_of_unequal_shares(weight: torch.Tensor, rows: slice) -> torch.Tensor:
+    values = (data()[0][rows] @ weight).square()
+    return mean_over_processes(values.sum(), torch.tensor(values.numel()))
+
+
+def worker_of_unequal_shares(rank: int, store: Path, queue: mp.Queue) -> None:
+    with group(rank, store):
+        weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
+        loss = mean_of_unequal_shares(weight, [slice(0, 5), slice(5, 5 + rank)][rank])
+        loss.backward()
+        total = loss.detach().clone()
+        dist.all_reduce(total)
+        dist.all_reduce(weight.grad)
+        nothing = mean_over_processes(torch.zeros(()), torch.tensor(rank))  # only the second process holds something
+        if rank == 0:
+            queue.put((total.item() / 2, (weight.grad / 2).tolist(), nothing.item()))
+
+
+def test_a_mean_of_unequal_shares_is_that_of_all_rows():
+    queue = mp.get_context("spawn").SimpleQueue()
+    run_in_two_processes(worker_of_unequal_shares, queue)
+    loss, gradient, nothing = queue.get()
+    weight = torch.eye(D, dtype=torch.float64, requires_grad=True)
+    whole = mean_of_unequal_shares(weight, slice(None))
+    whole.backward()
+    assert_allclose(whole.item(), data()[0].square().mean().item(), rtol=1e-12)
+    assert_allclose(loss, whole.item(), rtol=1e-12)
+    assert_allclose(gradient, weight.grad, rtol=1e-10)
+    assert nothing == 0.0
+
+
+def test_a_mean_of_nothing_is_0():
+    total = torch.zeros((), requires_grad=True)
+    mean = mean_over_processes(total, torch.tensor(0))
+    mean.backward()
+    assert mean.item() == 0.0 and total.grad.item() == 1.0

@@ -15,6 +15,7 @@ NEGATIVES = [" ".join(reversed(s.lower().strip(".").split())) + " not" for s in 
 ROWS = {
     "sentences": [Row((text,)) for text in SENTENCES],
     "labelled_sentences": [Row((text,), i % 2) for i, text in enumerate(SENTENCES)],
+    "ordered_sentences": [Row((text,), i // 3) for i, text in enumerate(SENTENCES)],
     "pairs": [Row(pair) for pair in zip(SENTENCES, SHIFTED, strict=True)],
     "triplets": [Row(texts) for texts in zip(SENTENCES, SHIFTED, NEGATIVES, strict=True)],
     "labelled_pairs": [Row(pair, i % 3) for i, pair in enumerate(zip(SENTENCES, SHIFTED, strict=True))],

@@ -11,11 +11,13 @@ from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching, embed
 from sentemb.encoder import build_encoder, insert_convolutions, load, save_encoder
+from sentemb.errors import ConfigErrors
 from sentemb.hub.export import export_encoder
 from sentemb.methods.cutoff import CutoffSoftmax
 from sentemb.methods.gist import GIST
 from sentemb.methods.is_bert import ISBERT
 from sentemb.objectives.cutoff_consistency import jensen_shannon_consistency
+from sentemb.recipe.loader import load_recipe
 from sentemb.types import Method, Row
 from sentemb.views.cutoff import FeatureCutoff, SpanCutoff
 from tests.methods.shipped import ROWS, numbered
@@ -47,13 +49,18 @@ def cutoff(view=SpanCutoff(0.3), n_views=2):  # noqa: B008
     return method, numbered(method, ROWS["labelled_pairs"])
 
 
-def is_bert():
+def is_bert(*, relu=False, discriminator="dot_product", cut=CUT):
     torch.manual_seed(0)
-    method = ISBERT(insert_convolutions(tiny_encoder(), 8), CUT)
+    encoder = insert_convolutions(tiny_encoder(), 8, relu=relu)
+    method = ISBERT(encoder, discriminator=discriminator, micro_batching=cut)
     return method, numbered(method, ROWS["sentences"])
 
 
-MADE = {"gist": gist, "cutoff": cutoff, "is_bert": is_bert}
+def is_bert_of_the_paper():
+    return is_bert(relu=True, discriminator="encode_and_dot")
+
+
+MADE = {"gist": gist, "cutoff": cutoff, "is_bert": is_bert, "is_bert_of_the_paper": is_bert_of_the_paper}
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -173,6 +180,76 @@ class TestISBERT:
 
     def test_an_encoder_with_convolutions_keeps_them(self):
         method, _ = is_bert()
-        assert insert_convolutions(method.encoder, 99) is method.encoder
+        assert insert_convolutions(method.encoder, 99, relu=True) is method.encoder
         with pytest.raises(ValueError, match="needs an encoder with convolutions"):
-            ISBERT(tiny_encoder(), CUT)
+            ISBERT(tiny_encoder(), discriminator="dot_product", micro_batching=CUT)
+
+    def test_the_relu_is_one_and_stays_one_when_trained_and_saved(self, tmp_path):
+        method, batch = is_bert(relu=True)
+        with torch.no_grad():
+            states = method.encoder[0](
+                {"input_ids": batch.columns[0].rows()[0][None], "attention_mask": torch.ones(1, 9)}
+            )
+            convolved = method.encoder[1](states)["token_embeddings"]
+        plain, _ = is_bert()
+        train(method, batch, steps=5)
+        linear = method.encoder[2].linear
+        assert torch.equal(linear.weight, torch.eye(24)) and not linear.bias.any()
+        assert (method.eval().encode(batch) >= 0).all() and (plain.eval().encode(batch) < 0).any()
+        assert_allclose(method.encoder[2]({"token_embeddings": convolved})["token_embeddings"], convolved.clamp(min=0))
+        save_encoder(method.encoder, tmp_path / "encoder")
+        opened = load(str(tmp_path / "encoder"))
+        assert not opened[2].linear.weight.requires_grad
+        assert_allclose(embed(opened, SENTENCES), embed(method.encoder, SENTENCES), atol=1e-6)
+        assert export_encoder(method.encoder, tmp_path / "out").check.largest_difference < 1e-5
+
+    def test_the_discriminator_is_the_product_of_what_two_networks_make(self):
+        method, batch = is_bert(discriminator="encode_and_dot")
+        embeddings = method.eval().encode(batch)
+        lengths = batch.columns[0].lengths
+        states, sentences = (
+            network_by_hand(network, x.detach().double().numpy())
+            for network, x in (
+                (method.of_tokens, embeddings[1:].transpose(0, 1)),
+                (method.of_sentences, embeddings[0]),
+            )
+        )
+        mask = (np.arange(states.shape[1]) < lengths[:, None].numpy()).astype(float)
+        assert_allclose(method(batch).total.item(), schemes.jensen_shannon_mi(states, mask, sentences), rtol=1e-4)
+        assert not any(key.startswith("of_") for key in method.encoder.state_dict())  # dropped at test
+
+    @pytest.mark.parametrize("made", [is_bert, is_bert_of_the_paper])
+    def test_padding_is_in_neither_the_estimate_nor_its_gradient(self, made):
+        """Each sentence padded to the longest of the batch, or run alone without padding."""
+        found = []
+        for width in (10_000, 1):
+            method, batch = made()
+            method.micro_batching = MicroBatching(width)
+            loss = method.eval()(batch).total
+            loss.backward()
+            found.append((loss.item(), [p.grad for p in method.parameters() if p.grad is not None]))
+        assert len({int(n) for n in batch.columns[0].lengths}) > 1  # the premise: there is padding
+        assert_allclose(found[0][0], found[1][0], rtol=1e-5)
+        for padded, alone in zip(found[0][1], found[1][1], strict=True):
+            assert_allclose(padded, alone, atol=1e-5)
+
+    def test_convolutions_that_read_padding_would_be_noticed(self):
+        losses = []
+        for width in (10_000, 1):
+            method, batch = is_bert(cut=MicroBatching(width))
+            method.encoder[1]._forward_pre_hooks.clear()
+            losses.append(method.eval()(batch).total.item())
+        assert abs(losses[0] - losses[1]) > 1e-4
+
+    def test_cutoffs_are_refused(self):
+        with pytest.raises(ConfigErrors, match="is_bert reads whole texts at the embedding layer"):
+            load_recipe("smoke/is-bert", ["views=[[{kind: span_cutoff}]]"])
+
+
+def network_by_hand(network, rows):
+    def affine(layer, x):
+        weight, bias = (p.detach().double().numpy() for p in layer.parameters())
+        return x @ weight.T + bias
+
+    hidden = np.maximum(affine(network.block[0], rows), 0.0)
+    return affine(network.block[2], hidden) + affine(network.shortcut, rows)

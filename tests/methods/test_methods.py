@@ -153,7 +153,7 @@ class TestMaskedLMTerm:
 
         torch.manual_seed(0)
         encoder = build_encoder(str(folder), "cls")
-        return encoder, MaskedLMTerm(encoder, str(folder), weight=0.1, mask_rate=mask_rate)
+        return encoder, MaskedLMTerm(encoder, str(folder), weight=0.1, mask_rate=mask_rate, masking="tokens")
 
     def test_the_transformer_under_the_head_is_the_encoder_s_own(self, folder):
         encoder, term = self.build(folder)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,12 +12,17 @@ import torch
 import torch.distributed as dist
 from numpy.testing import assert_allclose
 
+from sentemb.embedding import MicroBatching
+from sentemb.encoder import build_encoder
+from sentemb.methods import masked_lm
+from sentemb.methods.mlm import MaskedLanguageModelling
 from sentemb.methods.siamese import Siamese
 from sentemb.recipe.build_objective import build_objective
 from sentemb.recipe.objectives import ON_SCORED_PAIRS, ObjectiveConfig
 from sentemb.training.collate import Collator, RowDataset
 from sentemb.types import Batch, Tokens
 from tests.methods.shipped import ROWS, shipped_method
+from tests.tiny import save_tiny
 from tests.two_processes import group, run_in_two_processes
 
 CONFIGS = {
@@ -35,7 +42,10 @@ SCHEMES = {
     "deep-cluster": {"n_clusters": 3, "n_components": 6},
     "instance-discrimination": {"n_noise": 3, "out": 8, "temperature": 0.5},
     "gist": {"temperature": 0.5},
+    "is-bert": {"channels": 8},
+    "quick-thought": {"context_size": 2},
 }
+ROWS_OF = {"gist": "triplets", "quick-thought": "ordered_sentences"}
 STATE = ("queue", "queue_numbers", "bank", "log_normaliser", "weight", "bias")
 
 
@@ -58,7 +68,7 @@ def of_objective(kind, rows):
 
 def of_scheme(name, method, rows):
     """A scheme's training pass over eight rows, of which this process holds `rows`, without dropout."""
-    data = RowDataset(ROWS["triplets" if name == "gist" else "sentences"])
+    data = RowDataset(ROWS[ROWS_OF.get(name, "sentences")])
     method.before_epoch(0, data.first_texts())
     method.train()
     for module in method.modules():
@@ -68,6 +78,8 @@ def of_scheme(name, method, rows):
             module.dropout_prob = 0.0
     if name == "instance-discrimination":
         method._draw_noise = lambda n: method.bank[:3].repeat(n, 1, 1)
+    if name == "mlm":
+        masked_lm.mask_tokens = masked_by_id
     batch = Collator(method.encoder)([data[i] for i in range(8)[rows]])
     terms = method(batch)
     terms.total.backward()
@@ -77,7 +89,21 @@ def of_scheme(name, method, rows):
 
 def built():
     """Made before the processes know of each other: of a distributed run, only the first process writes an encoder."""
-    return {name: shipped_method(f"schemes/{name}", **changes)[0] for name, changes in SCHEMES.items()}
+    return {name: shipped_method(f"schemes/{name}", **changes)[0] for name, changes in SCHEMES.items()} | {"mlm": mlm()}
+
+
+def mlm():
+    """Masked language modelling with the tiny encoder's own head."""
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = build_encoder(str(save_tiny(Path(folder))))
+        settings = {"mask_rate": 0.5, "masking": "tokens", "head": "checkpoint"}
+        return MaskedLanguageModelling(encoder, folder, **settings, micro_batching=MicroBatching(64))
+
+
+def masked_by_id(ids, maskable, *, mask_id, **_):
+    """Instead of a draw: what is masked depends on the token alone, and the processes hold unequal shares of it."""
+    chosen = maskable & (ids % 3 == 0)
+    return ids.masked_fill(chosen, mask_id), chosen
 
 
 def everything(rows, schemes):
@@ -114,7 +140,9 @@ def of_one():
     return everything(slice(None), built())
 
 
-@pytest.mark.parametrize("name", [f"objective {kind}" for kind in OBJECTIVES] + [f"scheme {name}" for name in SCHEMES])
+@pytest.mark.parametrize(
+    "name", [f"objective {kind}" for kind in OBJECTIVES] + [f"scheme {name}" for name in [*SCHEMES, "mlm"]]
+)
 def test_loss_gradient_and_state_are_those_of_the_whole_batch(name, of_two_processes, of_one):
     loss, gradient, state = of_two_processes[name]
     expected_loss, expected_gradient, expected_state = of_one[name]

@@ -71,7 +71,7 @@ def trainer(folder, output: Path, kind="simcse", *, callbacks=(), dev=None, **se
     encoder = build_encoder(str(folder), "cls")
     cut = MicroBatching(64, config.gradient_cache)
     if kind == "simcse":
-        term = MaskedLMTerm(encoder, str(folder), weight=0.1, mask_rate=0.15)
+        term = MaskedLMTerm(encoder, str(folder), weight=0.1, mask_rate=0.15, masking="tokens")
         method = SimCSE(encoder, temperature=0.05, head=train_only_head(encoder), masked_lm=term, micro_batching=cut)
         rows = [Row((text,)) for text in TEXTS]
     else:
