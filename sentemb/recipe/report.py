@@ -67,6 +67,9 @@ def curves(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             if name not in ("step", "epoch") and isinstance(value, int | float) and math.isfinite(value):
                 series = found[_panel_of(name)].setdefault(name.removeprefix("eval_"), [])
                 series.append((float(line["step"]), float(value)))
+    losses = found["loss"]
+    for name in [name for name in losses if name != "loss" and _same(losses[name], losses.get("loss", []))]:
+        del losses[name]  # the only part of the loss
     return [
         line_chart(
             [Series(name, _thinned(points)) for name, points in series.items()],
@@ -92,6 +95,12 @@ def _panel_of(name: str) -> str:
     if name in _SHARES or name.endswith("accuracy"):
         return "from 0 to 1"
     return {"learning_rate": "learning rate", "grad_norm": "gradient norm"}.get(name, "loss")
+
+
+def _same(points: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]]) -> bool:
+    return len(points) == len(others) and all(
+        math.isclose(y, other, rel_tol=1e-5) for (_, y), (_, other) in zip(points, others, strict=True)
+    )
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
