@@ -32,7 +32,8 @@ def train(
     """Train an encoder from a recipe.
 
     Writes a run folder: encoder/ (the best on the dev score), recipe.resolved.yaml, run.json (versions, data
-    fingerprints), scores.json (before and after), and per stage metrics.jsonl and a checkpoint to resume from.
+    fingerprints), scores.json (before and after), report.html (all of it to read, with learning curves), and per stage
+    metrics.jsonl and a checkpoint to resume from.
 
     Example: sentemb train quickstart --output runs/quickstart --set train.seed=1
     """

@@ -17,12 +17,18 @@ from sentemb.data.sources import fingerprint
 from sentemb.embedding import embed
 from sentemb.encoder import load, save_encoder
 from sentemb.evaluation.dev import STSDevEvaluator
-from sentemb.evaluation.scores import Scores
-from sentemb.evaluation.suite import score_encoders
+from sentemb.evaluation.page import Section
+from sentemb.evaluation.pairs import load_all
+from sentemb.evaluation.readout import describe_pooling
+from sentemb.evaluation.reference import reference_rows
+from sentemb.evaluation.report import SpaceViews, evaluation_sections
+from sentemb.evaluation.scores import NamedModel, Scores, evaluate_models
+from sentemb.evaluation.suite import select
 from sentemb.recipe.build import build_first_encoder
 from sentemb.recipe.loader import LoadedRecipe, resolved_yaml
 from sentemb.recipe.postprocess import PostprocessConfig
 from sentemb.recipe.postprocess_stage import check_width, count_texts, fit_stage
+from sentemb.recipe.report import write_report
 from sentemb.recipe.schema import Recipe, Stage
 from sentemb.recipe.train_stage import train_stage
 from sentemb.saving import write_json
@@ -92,8 +98,9 @@ def train(
     if encoder is None:
         raise ValueError("a recipe has at least one stage")
     save_encoder(encoder, run.encoder_dir)
-    scores = _before_and_after(loaded, encoder, output, data_dir, console)
+    scores, sections = _before_and_after(loaded, encoder, output, data_dir, console)
     run.finish({"best": run.facts["stages"][stages[-1].name].get("best")})
+    write_report(run, loaded, sections)
     return TrainedRun(output, scores)
 
 
@@ -139,14 +146,22 @@ def _run_stage(
 
 def _before_and_after(
     loaded: LoadedRecipe, encoder: SentenceTransformer, output: Path, data_dir: Path | None, console: Console
-) -> Scores | None:
+) -> tuple[Scores | None, list[Section]]:
+    """Scores the encoder that training began with and the one it ended with; with what a report shows of the two."""
     suite = loaded.recipe.evaluation.suite
     if suite is None:
-        return None
+        return None, []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     before = build_first_encoder(loaded.recipe.encoder).to(device)
-    embedders = {"before": partial(embed, before), "after": partial(embed, encoder.to(device))}
+    models = (
+        NamedModel(name, partial(embed, each.to(device)), describe_pooling(each))
+        for name, each in (("before", before), ("after", encoder))
+    )
+    selected = select([suite])
     with console.status(f"scoring {suite} before and after"):
-        scores = score_encoders(embedders, suite, data_dir=data_dir)
+        pairs = load_all(selected.tasks, data_dir)
+        spaces = SpaceViews(pairs)
+        scores = evaluate_models(models, pairs, suite=selected.name, on_vectors=spaces)
     write_json(output / "scores.json", scores.to_json())
-    return scores
+    rows = reference_rows([task.name for task in selected.tasks], "all")
+    return scores, evaluation_sections(scores, spaces, "all", rows)

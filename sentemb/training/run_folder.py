@@ -5,6 +5,7 @@ run/
   recipe.resolved.yaml   the whole recipe, defaults written out
   run.json               versions, git commit, data fingerprints, times, seeds, best step, status of each stage
   scores.json            the evaluation suite before and after
+  report.html            all of it to read: learning curves, scores, errors, the embedding space
   encoder/               the encoder, in the sentence-transformers layout
   stages/1-NAME/         encoder/, metrics.jsonl, checkpoints/ of each stage
 ```
@@ -96,7 +97,7 @@ class RunFolder:
 
     def stage_done(self, name: str, facts: Mapping[str, Any]) -> None:
         """Records that a stage is complete."""
-        self.facts["stages"][name] = {"status": "complete", **facts}
+        self.facts["stages"][name] = {"status": "complete", "finished": now(), **facts}
         self._write()
 
     def is_stage_done(self, name: str) -> bool:
