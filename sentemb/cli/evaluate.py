@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sentence_transformers import SentenceTransformer
 
+    from sentemb.evaluation.evaluate import Evaluated
     from sentemb.evaluation.scores import NamedModel
+    from sentemb.evaluation.sts import Aggregation
+    from sentemb.evaluation.suite import Suite
+    from sentemb.evaluation.table import TextTable
 
     ProgressOf = Callable[[str], Callable[[int, int], None]]
 
@@ -34,9 +38,9 @@ def evaluate(
         typer.Option(
             "--suite",
             "-s",
-            help="A suite (stsb, sts, sickr, sts-dev), a task (sts12 to sts16, stsb-dev, stsb-test, sickr-dev, …) "
-            "or a file (columns score, sentence1, sentence2); several with commas between. Repeatable. "
-            "(default: stsb, which needs no data folder)",
+            help="A suite (stsb, sts, sickr, sts-dev, senteval), a task (sts12 to sts16, stsb-dev, stsb-test, "
+            "sickr-dev, …; mr, cr, subj, mpqa, sst2, trec, mrpc, sicke, …) or a file (columns score, sentence1, "
+            "sentence2); several with commas between. Repeatable. (default: stsb, which needs no data folder)",
         ),
     ] = None,
     data: DataDir = None,
@@ -61,9 +65,10 @@ def evaluate(
         int | None, typer.Option("--max-tokens", min=3, help="Cut longer texts. (default: as the model says)")
     ] = None,
 ) -> None:
-    """Score encoders on semantic textual similarity.
+    """Score encoders on semantic textual similarity, or on transfer tasks.
 
     Spearman × 100 with 95 % intervals, the aggregation named; two or more models are also compared pair by pair.
+    Transfer tasks (senteval): accuracy × 100 of a logistic regression trained on the embeddings.
 
     Example: sentemb eval bundled:mini runs/quickstart --suite stsb --output scores.json
     """
@@ -73,33 +78,61 @@ def evaluate(
     if output is not None and output.is_dir():
         raise OutputError(str(output), "is a folder, not a file", "Name a file with --output, as scores.json")
     quiet_libraries()
+    from torch import get_num_threads
+
     from sentemb.embedding import find_device
+    from sentemb.evaluation.evaluate import evaluate_both
     from sentemb.evaluation.pairs import load_all
-    from sentemb.evaluation.reference import reference_rows
-    from sentemb.evaluation.scores import evaluate_models
-    from sentemb.evaluation.table import comparison_table, score_table
+    from sentemb.evaluation.transfer_data import load_all_transfer
+    from sentemb.evaluation.transfer_protocol import TransferProtocol
     from sentemb.saving import write_json
 
+    transfer = load_all_transfer(selected.transfer, data)
     pairs = load_all(selected.tasks, data)
     encoders = _open_all(models, pooling, trust_remote_code, max_tokens)
     console = errors_console()
     with _progress(console) as progress_of:
         opened = _on_device(encoders, find_device(device))
-        scores = evaluate_models(opened, pairs, suite=selected.name, similarity=similarity, on_progress=progress_of)
-    names = [task.name for task in selected.tasks]
-    rows = reference_rows(names, aggregation) if reference and similarity == "cosine" else []
-    content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
+        scores = evaluate_both(
+            opened,
+            pairs,
+            transfer,
+            suite=selected.name,
+            similarity=similarity,
+            protocol=TransferProtocol(),
+            n_workers=get_num_threads(),
+            on_progress=progress_of,
+        )
+    content, tables = _shown(scores, selected, aggregation, reference and similarity == "cosine", reference)
     if output is not None:
         write_json(output, content)
     if as_json:
         print_json(content)
         return
-    results_console().print(score_table(scores, aggregation, rows))
-    comparison = comparison_table(scores)
-    if comparison is not None:
-        results_console().print(comparison)
+    for table in tables:
+        results_console().print(table)
     if output is not None:
         console.print(f"The scores are in {output}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _shown(
+    scores: Evaluated, suite: Suite, aggregation: Aggregation, reference: bool, transfer_reference: bool
+) -> tuple[dict[str, Any], list[TextTable]]:
+    """The content of scores.json, and the tables."""
+    from sentemb.evaluation.reference import reference_rows, transfer_reference_rows
+    from sentemb.evaluation.table import comparison_table, score_table
+    from sentemb.evaluation.transfer_table import transfer_comparison_table, transfer_table
+
+    rows = reference_rows([task.name for task in suite.tasks], aggregation) if reference else []
+    content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
+    tables: list[TextTable | None] = []
+    if scores.pairs is not None:
+        tables += [score_table(scores.pairs, aggregation, rows), comparison_table(scores.pairs)]
+    if scores.transfer is not None:
+        found = transfer_reference_rows([task.name for task in suite.transfer]) if transfer_reference else []
+        content["transfer"]["reference"] = [row.to_json() for row in found]
+        tables += [transfer_table(scores.transfer, found), transfer_comparison_table(scores.transfer)]
+    return content, [table for table in tables if table is not None]
 
 
 def _open_all(

@@ -17,6 +17,7 @@ from sentemb.evaluation.sts import (
     Aggregation,
     OnProgress,
     TaskScore,
+    Vectors,
     encode_distinct,
     score_task,
     similarities_of,
@@ -151,10 +152,32 @@ def evaluate_models(
     for model in models:
         start = time.perf_counter()
         vectors = encode_distinct(model.embed, tasks, on_progress(model.name) if on_progress else None)
-        found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
-        scored.append(ModelScores(model.name, model.pooling, found, time.perf_counter() - start))
-    comparisons = tuple(comparison for model in scored[1:] for comparison in _compare(model, scored[0]))
-    return Scores(suite, similarity, tuple(scored), comparisons)
+        scored.append(score_model(model, vectors, tasks, similarity, start))
+    return Scores(suite, similarity, tuple(scored), compare_models(scored))
+
+
+def score_model(
+    model: NamedModel, vectors: Vectors, tasks: Sequence[Pairs], similarity: str, start: float
+) -> ModelScores:
+    """One model's scores from its embeddings of all texts of the tasks.
+
+    Args:
+        model: its name and pooling are kept.
+        vectors: its embeddings.
+        tasks: at least one.
+        similarity: cosine, dot, euclidean or manhattan.
+        start: when it began to encode, of `time.perf_counter`.
+
+    Raises:
+        ModelError: the embeddings can't be scored.
+    """
+    found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
+    return ModelScores(model.name, model.pooling, found, time.perf_counter() - start)
+
+
+def compare_models(models: Sequence[ModelScores]) -> tuple[Comparison, ...]:
+    """Each further model with the first, task by task."""
+    return tuple(comparison for model in models[1:] for comparison in _compare(model, models[0]))
 
 
 def _compare(model: ModelScores, first: ModelScores) -> Iterable[Comparison]:
