@@ -22,16 +22,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from sentemb.errors import ModelError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_GAP = 1e-12  # nats above the optimum that L-BFGS still expects to gain; probabilities are then right to about 1e-5
+_GAP = 1e-10  # nats above the optimum that L-BFGS still expects to gain
 _MAX_STEPS = 10_000
 _MAX_HALVINGS = 40
 _MEMORY = 10  # pairs of steps and gradient changes kept
 _SUFFICIENT = 1e-4  # of the decrease that the slope promises (Nocedal & Wright 2006, equation 3.4)
+_RARE = 1e-6  # classes and curvatures below are taken for this
 _CHUNK_ROWS = 1024  # features, logits and residuals of a chunk stay in the processor's cache
 
 
@@ -53,29 +55,33 @@ class Axes:
         mean = features.mean(axis=0, dtype=np.float64)
         covariance = np.zeros((len(mean), len(mean)))
         for start in range(0, len(features), _CHUNK_ROWS):
-            centred = features[start : start + _CHUNK_ROWS] - mean
+            centred = (features[start : start + _CHUNK_ROWS] - mean).astype(np.float32)
             covariance += centred.T @ centred
         return cls(mean, np.linalg.eigh(covariance)[1])
 
     def place(self, features: Array) -> Array:
-        """(N, D + 1) float64: the coordinates of (N, D) features, and a last column of ones for the bias."""
-        placed = np.ones((len(features), len(self.mean) + 1))
+        """(N, D + 1) float32: the coordinates of (N, D) features, and a last column of ones for the bias."""
+        placed = np.ones((len(features), len(self.mean) + 1), dtype=np.float32)
+        directions = self.directions.astype(np.float32)
         for start in range(0, len(features), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
-            placed[rows, :-1] = (features[rows] - self.mean) @ self.directions
+            placed[rows, :-1] = (features[rows] - self.mean).astype(np.float32) @ directions
         return placed
 
 
-def fit_together(placed: Array, targets: Array, members: Array, penalties: Array, place: str) -> Array:
+def fit_together(
+    placed: Array, targets: Array, members: Array, penalties: Array, place: str, start: Array | None = None
+) -> Array:
     """The optimum of each of F fits.
 
     Args:
-        placed: (N, P) float64, from `Axes.place`; the last column is ones.
-        targets: (N, 1) float64 in [0, 1], the probability of the second of two classes; or (N, K) float64, K > 2, the
+        placed: (N, P) float, from `Axes.place`; the last column is ones. Its type is that of the matrix products.
+        targets: (N, 1) float in [0, 1], the probability of the second of two classes; or (N, K) float, K > 2, the
             probabilities of K classes, each row summing to 1.
         members: (N, F) bool, the rows of each fit, at least one each.
         penalties: (F,) float64, λ > 0 of each fit.
         place: what an error names.
+        start: (F, K or 1, P) float64, where to begin; the nearer the optimum, the fewer steps. None: without weights.
 
     Returns:
         (F, K or 1, P) float64: weights, and the bias last.
@@ -83,11 +89,12 @@ def fit_together(placed: Array, targets: Array, members: Array, penalties: Array
     Raises:
         ModelError: no optimum within 10,000 steps.
     """
-    problem = _Problem(placed, targets, members / members.sum(axis=0), penalties)
-    found = np.zeros((len(penalties), targets.shape[1], placed.shape[1]))
+    weights = (members / members.sum(axis=0)).astype(placed.dtype)
+    problem = _Problem(placed, targets.astype(placed.dtype), weights, penalties)
+    found = problem.without_weights() if start is None else start.copy()
     left = np.arange(len(penalties))  # fits that are not yet at their optimum
-    state = _State(found, *problem.at(found, left))
-    scale = problem.first_guess()
+    state = _State(found.copy(), *problem.at(found, left))
+    scale = problem.first_guess(found)
     memory: list[_Pair] = []
     for _ in range(_MAX_STEPS):
         direction = _direction(state.gradients, memory, scale[left])
@@ -99,8 +106,7 @@ def fit_together(placed: Array, targets: Array, members: Array, penalties: Array
         if not len(left):
             return found
         moved = _line_search(problem, left, state, direction, slopes)
-        pair = _Pair(moved.parameters - state.parameters, moved.gradients - state.gradients)
-        memory = [*memory[-_MEMORY + 1 :], pair]
+        memory = [*memory[-_MEMORY + 1 :], _Pair.between(state, moved)]
         state = moved
     raise ModelError(
         place,
@@ -110,10 +116,11 @@ def fit_together(placed: Array, targets: Array, members: Array, penalties: Array
 
 
 def logits(placed: Array, parameters: Array) -> Array:
-    """(N, F, K or 1) float64 of (N, P) rows under (F, K or 1, P) parameters."""
+    """(N, F, K or 1) float of (N, P) rows under (F, K or 1, P) parameters."""
     n_fits, n_outputs, width = parameters.shape
-    flat: Array = placed @ parameters.reshape(-1, width).T
-    return flat.reshape(len(placed), n_fits, n_outputs)
+    by_output = parameters.transpose(1, 0, 2).reshape(-1, width)  # so sums over K run along rows of F, which is faster
+    flat: Array = placed @ by_output.T.astype(placed.dtype)
+    return flat.reshape(len(placed), n_outputs, n_fits).transpose(0, 2, 1)
 
 
 def classes(scores: Array) -> Array:
@@ -134,13 +141,21 @@ class _State(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """One step of A fits, and how their gradients changed by it; both (A, K, P)."""
+    """One step of A fits, how their gradients changed by it, both (A, K, P), and (A,) the inverse of their product."""
 
     steps: Array
     changes: Array
+    inverse: Array
+
+    @classmethod
+    def between(cls, before: _State, after: _State) -> _Pair:
+        steps, changes = after.parameters - before.parameters, after.gradients - before.gradients
+        curvature = _dot(steps, changes)
+        known = curvature > 0  # it is, but for rounding; a pair that says otherwise is left out
+        return cls(steps, changes, np.divide(1.0, curvature, out=np.zeros_like(curvature), where=known))
 
     def only(self, kept: Array) -> _Pair:
-        return _Pair(self.steps[kept], self.changes[kept])
+        return _Pair(self.steps[kept], self.changes[kept], self.inverse[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,33 +167,44 @@ class _Problem:
     weights: Array
     penalties: Array
 
-    def first_guess(self) -> Array:
-        """(F, 1, P) inverse of about the Hessian's diagonal, where nothing is known but how frequent each class is.
+    def without_weights(self) -> Array:
+        """(F, K, P) parameters that give each row its class's frequency: weights 0, biases the log-odds."""
+        frequencies = np.clip(self.weights.T @ self.targets, _RARE, 1 - _RARE).astype(np.float64)  # (F, K)
+        parameters = np.zeros((*frequencies.shape, self.placed.shape[1]))
+        odds = frequencies / (1 - frequencies) if frequencies.shape[1] == 1 else frequencies
+        parameters[..., -1] = np.log(odds)
+        return parameters
+
+    def first_guess(self, parameters: Array) -> Array:
+        """(F, 1, P) inverse of the Hessian's diagonal at (F, K, P) parameters, the mean of it over the classes.
 
         The same for each class: the gradients of the K logits sum to 0, and steps scaled alike keep the weights' sum
         at its optimum, 0. It would be slow to mend, as only the penalty pulls it.
         """
-        frequencies = self.weights.T @ self.targets  # (F, K)
-        spread = np.maximum((frequencies * (1 - frequencies)).mean(axis=1, keepdims=True), 1e-3)
-        squares = np.einsum("np,np->p", self.placed, self.placed) / len(self.placed)
-        penalties = np.tile(self.penalties[:, None, None], (1, 1, len(squares)))
-        penalties[..., -1] = 0.0
-        guess: Array = 1 / (spread[:, :, None] * squares + penalties)
+        curvatures = np.zeros((len(parameters), parameters.shape[-1]))
+        for start in range(0, len(self.placed), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            shares = _shares(logits(self.placed[rows], parameters))
+            spread = self.weights[rows] * (shares * (1 - shares)).mean(axis=-1)
+            curvatures += spread.T @ np.square(self.placed[rows])
+        curvatures[:, :-1] += self.penalties[:, None]
+        guess: Array = 1 / np.maximum(curvatures, _RARE)[:, None, :]
         return guess
 
     def at(self, parameters: Array, fits: Array) -> tuple[Array, Array]:
         """(A,) losses and (A, K, P) gradients of A of the fits at (A, K, P) parameters."""
         losses = np.zeros(len(fits))
-        gradients = np.zeros_like(parameters)
-        flat = gradients.reshape(-1, parameters.shape[-1])
+        by_output = np.zeros((parameters.shape[1], len(fits), parameters.shape[2]))
+        flat = by_output.reshape(-1, parameters.shape[2])
         for start in range(0, len(self.placed), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
             placed, weights = self.placed[rows], self.weights[rows][:, fits]
             scores = logits(placed, parameters)
             entropies, residuals = _cross_entropy(scores, self.targets[rows][:, None, :])
-            losses += np.einsum("na,na->a", weights, entropies)
+            losses += np.einsum("na,na->a", weights, entropies, dtype=np.float64)
             residuals *= weights[:, :, None]
-            flat += residuals.reshape(len(placed), -1).T @ placed
+            flat += residuals.transpose(0, 2, 1).reshape(len(placed), -1).T @ placed
+        gradients = by_output.transpose(1, 0, 2)
         penalised = parameters[..., :-1]
         penalties = self.penalties[fits]
         losses += penalties / 2 * np.einsum("akp,akp->a", penalised, penalised)
@@ -191,13 +217,18 @@ def _cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
     if scores.shape[-1] == 1:
         faded = np.exp(-np.abs(scores))
         entropies = np.maximum(scores, 0) + np.log1p(faded) - scores * targets
-        return entropies[..., 0], np.where(scores >= 0, 1.0, faded) / (1 + faded) - targets
+        return entropies[..., 0], np.where(scores >= 0, 1, faded) / (1 + faded) - targets
     top = scores.max(axis=-1, keepdims=True)
     shares = np.exp(scores - top)
     total = shares.sum(axis=-1, keepdims=True)
-    shares /= total
-    entropies = (top + np.log(total))[..., 0] - np.einsum("nak,nak->na", scores, np.broadcast_to(targets, scores.shape))
-    return entropies, shares - targets
+    entropies = (top + np.log(total) - (scores * targets).sum(axis=-1, keepdims=True))[..., 0]
+    return entropies, shares / total - targets
+
+
+def _shares(scores: Array) -> Array:
+    """(n, A, K or 1) probabilities of (n, A, K or 1) logits."""
+    shares: Array = special.expit(scores) if scores.shape[-1] == 1 else special.softmax(scores, axis=-1)
+    return shares
 
 
 def _dot(first: Array, second: Array) -> Array:
@@ -211,16 +242,16 @@ def _direction(gradients: Array, memory: list[_Pair], guess: Array) -> Array:
     direction = -gradients
     shares = []
     for pair in reversed(memory):
-        share = _dot(pair.steps, direction) / _dot(pair.steps, pair.changes)
+        share = _dot(pair.steps, direction) * pair.inverse
         direction = direction - share[:, None, None] * pair.changes
         shares.append(share)
     direction = direction * guess
     if memory:
         last = memory[-1]
-        size = _dot(last.steps, last.changes) / _dot(last.changes, guess * last.changes)
-        direction *= size[:, None, None]
+        product = last.inverse * _dot(last.changes, guess * last.changes)
+        direction *= np.divide(1.0, product, out=np.ones_like(product), where=product > 0)[:, None, None]
     for pair, share in zip(memory, reversed(shares), strict=True):
-        back = _dot(pair.changes, direction) / _dot(pair.steps, pair.changes)
+        back = _dot(pair.changes, direction) * pair.inverse
         direction = direction + (share - back)[:, None, None] * pair.steps
     return direction
 
@@ -237,7 +268,7 @@ def _line_search(problem: _Problem, fits: Array, state: _State, direction: Array
         tried = state.parameters[pending] + length[pending, None, None] * direction[pending]
         losses, gradients = problem.at(tried, fits[pending])
         moved.parameters[pending], moved.losses[pending], moved.gradients[pending] = tried, losses, gradients
-        rounding = 1e-14 * np.maximum(1.0, np.abs(losses))
+        rounding = np.finfo(problem.placed.dtype).eps * np.maximum(1.0, losses)
         wanted = state.losses[pending] + _SUFFICIENT * length[pending] * slopes[pending] + rounding
         pending = pending[losses > wanted]
         if not len(pending):

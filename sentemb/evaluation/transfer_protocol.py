@@ -192,19 +192,22 @@ def _fit_folds(
     protocol: TransferProtocol,
     penalties: tuple[float, ...],
 ) -> _FoldFits:
-    """Each penalty on all folds but one, for each fold, and on all rows; all together."""
+    """Each penalty on all rows; then, from there, on all folds but one, for each fold."""
     folds = list(_folds(gold, protocol))
-    members = np.ones((len(gold), len(folds) + 1), dtype=bool)
+    members = np.ones((len(gold), len(penalties) * len(folds)), dtype=bool)
     for number, (_, left_out) in enumerate(folds):
-        members[left_out, number] = False
-    each = np.repeat(penalties, len(folds) + 1)
-    fits = fit_together(rows, targets, np.tile(members, len(penalties)), each, task.title)
-    fits = fits.reshape(len(penalties), len(folds) + 1, *fits.shape[1:])
+        members[left_out, number :: len(folds)] = False
+    whole = fit_together(
+        rows, targets, np.ones((len(gold), len(penalties)), dtype=bool), np.array(penalties), task.title
+    )
+    start, each = (np.repeat(part, len(folds), axis=0) for part in (whole, np.array(penalties)))
+    fits = fit_together(rows, targets, members, each, task.title, start)
+    fits = fits.reshape(len(penalties), len(folds), *fits.shape[1:])
     accuracies = [
         (classes(logits(rows[left_out], fits[:, number])) == gold[left_out, None]).mean(axis=0)
         for number, (_, left_out) in enumerate(folds)
     ]
-    return _FoldFits(np.stack(accuracies, axis=1), fits[:, -1])
+    return _FoldFits(np.stack(accuracies, axis=1), whole)
 
 
 def _folds(gold: Array, protocol: TransferProtocol) -> Iterator[tuple[Array, Array]]:

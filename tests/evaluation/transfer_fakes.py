@@ -12,7 +12,9 @@ from sentemb.evaluation.transfer_tasks import TRANSFER_TASKS
 from tests.evaluation.fakes import write_tsv
 
 
-def made(name: str, rng: np.random.Generator, n: int, width: int = 6, noise: float = 1.0) -> tuple[TransferData, Vectors]:
+def made(
+    name: str, rng: np.random.Generator, n: int, width: int = 6, noise: float = 1.0
+) -> tuple[TransferData, Vectors]:
     """A task of n rows a split whose classes, or scores, are a linear matter of its features, up to the noise."""
     task = TRANSFER_TASKS[name]
     texts, rows, splits = [], [], {}
