@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from sentemb.cli.console import errors_console, print_json, quiet_libraries, results_console
 from sentemb.cli.options import DataDir, TrustRemoteCode
-from sentemb.errors import OutputError
+from sentemb.errors import ConfigError, OutputError
 from sentemb.types import Pooler
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sentence_transformers import SentenceTransformer
 
+    from sentemb.evaluation.evaluate import Evaluated
+    from sentemb.evaluation.reference import ReferenceRow
     from sentemb.evaluation.scores import NamedModel
+    from sentemb.evaluation.sts import Aggregation
+    from sentemb.evaluation.suite import Suite
+    from sentemb.evaluation.table import TextTable
 
     ProgressOf = Callable[[str], Callable[[int, int], None]]
 
@@ -34,9 +39,9 @@ def evaluate(
         typer.Option(
             "--suite",
             "-s",
-            help="A suite (stsb, sts, sickr, sts-dev), a task (sts12 to sts16, stsb-dev, stsb-test, sickr-dev, …) "
-            "or a file (columns score, sentence1, sentence2); several with commas between. Repeatable. "
-            "(default: stsb, which needs no data folder)",
+            help="A suite (stsb, sts, sickr, sts-dev, senteval), a task (sts12 to sts16, stsb-dev, stsb-test, "
+            "sickr-dev, …; mr, cr, subj, mpqa, sst2, trec, mrpc, sicke, …) or a file (columns score, sentence1, "
+            "sentence2); several with commas between. Repeatable. (default: stsb, which needs no data folder)",
         ),
     ] = None,
     data: DataDir = None,
@@ -64,9 +69,10 @@ def evaluate(
         int | None, typer.Option("--max-tokens", min=3, help="Cut longer texts. (default: as the model says)")
     ] = None,
 ) -> None:
-    """Score encoders on semantic textual similarity.
+    """Score encoders on semantic textual similarity, or on transfer tasks.
 
     Spearman × 100 with 95 % intervals, the aggregation named; two or more models are also compared pair by pair.
+    Transfer tasks (senteval): accuracy × 100 of a logistic regression trained on the embeddings.
 
     Example: sentemb eval bundled:mini runs/quickstart --suite stsb --output scores.json --report report.html
     """
@@ -76,46 +82,70 @@ def evaluate(
     for option, file, example in (("--output", output, "scores.json"), ("--report", report, "report.html")):
         if file is not None and file.is_dir():
             raise OutputError(str(file), "is a folder, not a file", f"Name a file with {option}, as {example}")
+    if report is not None and not selected.tasks:
+        raise ConfigError("--report", "shows tasks of sentence pairs, and the suite has none", "Add one: --suite stsb")
     quiet_libraries()
+    from torch import get_num_threads
+
     from sentemb.cli.evaluate_report import EvaluationReport
     from sentemb.embedding import find_device
+    from sentemb.evaluation.evaluate import evaluate_both
     from sentemb.evaluation.pairs import load_all
-    from sentemb.evaluation.reference import reference_rows
-    from sentemb.evaluation.scores import evaluate_models
-    from sentemb.evaluation.table import comparison_table, score_table
+    from sentemb.evaluation.transfer_data import load_all_transfer
+    from sentemb.evaluation.transfer_protocol import TransferProtocol
     from sentemb.saving import write_json
 
+    transfer = load_all_transfer(selected.transfer, data)
     pairs = load_all(selected.tasks, data)
     encoders = _open_all(models, pooling, trust_remote_code, max_tokens)
     console, place = errors_console(), find_device(device)
     page = EvaluationReport(report, pairs, encoders) if report is not None else None
     with _progress(console) as progress_of:
-        scores = evaluate_models(
+        scores = evaluate_both(
             _on_device(encoders, place),
             pairs,
+            transfer,
             suite=selected.name,
             similarity=similarity,
+            protocol=TransferProtocol(),
+            n_workers=get_num_threads(),
             on_progress=progress_of,
             on_vectors=page.spaces if page else None,
         )
-    names = [task.name for task in selected.tasks]
-    rows = reference_rows(names, aggregation) if reference and similarity == "cosine" else []
-    content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
+    content, tables, rows = _shown(scores, selected, aggregation, reference and similarity == "cosine", reference)
     if output is not None:
         write_json(output, content)
-    if page is not None:
-        page.write(scores, aggregation, rows, device=place)
+    if page is not None and scores.pairs is not None:
+        page.write(scores.pairs, aggregation, rows, device=place)
     if as_json:
         print_json(content)
         return
-    results_console().print(score_table(scores, aggregation, rows))
-    comparison = comparison_table(scores)
-    if comparison is not None:
-        results_console().print(comparison)
+    for table in tables:
+        results_console().print(table)
     if output is not None:
         console.print(f"The scores are in {output}", markup=False, highlight=False, soft_wrap=True)
     if report is not None:
         console.print(f"The report is in {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _shown(
+    scores: Evaluated, suite: Suite, aggregation: Aggregation, reference: bool, transfer_reference: bool
+) -> tuple[dict[str, Any], list[TextTable], list[ReferenceRow]]:
+    """The content of scores.json, the tables, and the published rows of pairs."""
+    from sentemb.evaluation.reference import reference_rows, transfer_reference_rows
+    from sentemb.evaluation.table import comparison_table, score_table
+    from sentemb.evaluation.transfer_table import transfer_comparison_table, transfer_table
+
+    rows = reference_rows([task.name for task in suite.tasks], aggregation) if reference else []
+    content = scores.to_json() | {"reference": {"aggregation": aggregation, "rows": [row.to_json() for row in rows]}}
+    tables: list[TextTable | None] = []
+    if scores.pairs is not None:
+        tables += [score_table(scores.pairs, aggregation, rows), comparison_table(scores.pairs)]
+    if scores.transfer is not None:
+        found = transfer_reference_rows([task.name for task in suite.transfer]) if transfer_reference else []
+        content["transfer"]["reference"] = [row.to_json() for row in found]
+        tables += [transfer_table(scores.transfer, found), transfer_comparison_table(scores.transfer)]
+    return content, [table for table in tables if table is not None], rows
 
 
 def _open_all(

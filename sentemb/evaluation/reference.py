@@ -1,6 +1,7 @@
-"""Published scores to set beside one's own: `eval/reference/*.yaml`, every row with where it was printed.
+"""Published scores to set beside one's own: `eval/reference/**/*.yaml`, every row with where it was printed.
 
-A file says which aggregations its rows were made with; rows of one protocol never stand beside scores of another.
+A file of pairs says which aggregations its rows were made with; rows of one protocol never stand beside scores of
+another. Accuracies on transfer tasks lie in a folder of their own, `transfer`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import yaml
 
 from sentemb.evaluation.shipped import shipped
 from sentemb.evaluation.tasks import TASKS
+from sentemb.evaluation.transfer_tasks import SEVEN
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRow:
-    """One published result, Spearman × 100 of cosine similarities.
+    """One published result, Spearman × 100 of cosine similarities, or accuracy × 100 on transfer tasks.
 
     Attributes:
         name: the model.
@@ -75,20 +77,37 @@ def reference_rows(tasks: Sequence[str], aggregation: str, *, headline_only: boo
     return [row for row in _read(aggregation) if (row.headline or not headline_only) and row.covers(asked)]
 
 
+def transfer_reference_rows(tasks: Sequence[str], *, headline_only: bool = True) -> list[ReferenceRow]:
+    """The published rows that can stand beside accuracies on these transfer tasks, none of SentEval's seven blank.
+
+    Args:
+        tasks: names of the tasks that were scored.
+        headline_only: only the rows that a short table shows.
+    """
+    asked = {name for name in tasks if name in SEVEN}
+    rows = _read_folder("eval/reference/transfer")
+    return [row for _, row in rows if (row.headline or not headline_only) and row.covers(asked)]
+
+
 def _read(aggregation: str) -> Iterator[ReferenceRow]:
-    for file in sorted(shipped("eval/reference").glob("*.yaml")):
+    return (row for aggregations, row in _read_folder("eval/reference") if aggregation in aggregations)
+
+
+def _read_folder(folder: str) -> Iterator[tuple[Sequence[str], ReferenceRow]]:
+    for file in sorted(shipped(folder).glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if aggregation not in content["aggregations"]:
-            continue
         tasks = tuple(content["tasks"])
         for row in content["rows"]:
-            yield ReferenceRow(
-                name=row["name"],
-                training=row["training"],
-                source=row["source"],
-                scores=dict(zip(tasks, row["scores"], strict=True)) if "scores" in row else {},
-                average=row.get("average"),
-                tasks=tasks,
-                headline=row.get("headline", False),
-                sd=dict(zip(tasks, row["sd"], strict=True)) if "sd" in row else {},
+            yield (
+                content.get("aggregations", ()),
+                ReferenceRow(
+                    name=row["name"],
+                    training=row["training"],
+                    source=row["source"],
+                    scores=dict(zip(tasks, row["scores"], strict=True)) if "scores" in row else {},
+                    average=row.get("average"),
+                    tasks=tasks,
+                    headline=row.get("headline", False),
+                    sd=dict(zip(tasks, row["sd"], strict=True)) if "sd" in row else {},
+                ),
             )

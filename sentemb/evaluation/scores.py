@@ -157,13 +157,35 @@ def evaluate_models(
     for model in models:
         start = time.perf_counter()
         vectors = encode_distinct(model.embed, tasks, on_progress(model.name) if on_progress else None)
-        found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
-        scored.append(ModelScores(model.name, model.pooling, found, time.perf_counter() - start))
+        scored.append(score_model(model, vectors, tasks, similarity, start))
         if on_vectors is not None:
             on_vectors(model.name, vectors)
         del vectors  # before the next model's are made
-    comparisons = tuple(comparison for model in scored[1:] for comparison in _compare(model, scored[0]))
-    return Scores(suite, similarity, tuple(scored), comparisons)
+    return Scores(suite, similarity, tuple(scored), compare_models(scored))
+
+
+def score_model(
+    model: NamedModel, vectors: Vectors, tasks: Sequence[Pairs], similarity: str, start: float
+) -> ModelScores:
+    """One model's scores from its embeddings of all texts of the tasks.
+
+    Args:
+        model: its name and pooling are kept.
+        vectors: its embeddings.
+        tasks: at least one.
+        similarity: cosine, dot, euclidean or manhattan.
+        start: when it began to encode, of `time.perf_counter`.
+
+    Raises:
+        ModelError: the embeddings can't be scored.
+    """
+    found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
+    return ModelScores(model.name, model.pooling, found, time.perf_counter() - start)
+
+
+def compare_models(models: Sequence[ModelScores]) -> tuple[Comparison, ...]:
+    """Each further model with the first, task by task."""
+    return tuple(comparison for model in models[1:] for comparison in _compare(model, models[0]))
 
 
 def _compare(model: ModelScores, first: ModelScores) -> Iterable[Comparison]:

@@ -14,13 +14,13 @@ A task of a single set has one score, whatever the aggregation. All figures are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from sentemb.errors import ModelError
+from sentemb.errors import ModelError, shortened
 from sentemb.evaluation.pairs import Pairs
 from sentemb.metrics.bootstrap import Interval, bootstrap_spearman
 from sentemb.metrics.correlation import pearson, spearman
@@ -85,27 +85,32 @@ class Vectors:
 
 
 def encode_distinct(embed: Embedder, tasks: Iterable[Pairs], on_progress: OnProgress | None = None) -> Vectors:
-    """Encodes each distinct text of all tasks once, texts of like length together.
+    """Encodes each distinct text of all tasks once; otherwise as `encode_texts`."""
+    return encode_texts(embed, {text for pairs in tasks for text in (*pairs.first, *pairs.second)}, on_progress)
+
+
+def encode_texts(embed: Embedder, texts: Collection[str], on_progress: OnProgress | None = None) -> Vectors:
+    """Encodes distinct texts, those of like length together.
 
     Raises:
         ModelError: the embeddings are not N finite rows for N texts.
     """
-    texts = sorted(
-        {text for pairs in tasks for text in (*pairs.first, *pairs.second)}, key=lambda text: (len(text), text)
-    )
+    in_order = sorted(texts, key=lambda text: (len(text), text))
     parts = []
-    for start in range(0, len(texts), _TEXTS_PER_CALL):
-        part = texts[start : start + _TEXTS_PER_CALL]
+    for start in range(0, len(in_order), _TEXTS_PER_CALL):
+        part = in_order[start : start + _TEXTS_PER_CALL]
         vectors = np.asarray(embed(part))
         if vectors.ndim != 2 or len(vectors) != len(part):
             problem = f"{len(part)} texts gave embeddings of shape {vectors.shape}"
             raise ModelError("encoder", problem, "Return one row per text")
-        if not np.isfinite(vectors).all():
-            raise ModelError("encoder", "an embedding is not finite", "Train again with a lower learning rate")
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            problem = f"the embedding of {shortened(part[bad[0]])} is not finite"
+            raise ModelError("encoder", problem, "Train again with a lower learning rate")
         parts.append(vectors)
         if on_progress is not None:
-            on_progress(start + len(part), len(texts))
-    return Vectors(texts, np.concatenate(parts))
+            on_progress(start + len(part), len(in_order))
+    return Vectors(in_order, np.concatenate(parts))
 
 
 def similarities_of(vectors: Vectors, pairs: Pairs, similarity: str = "cosine") -> Array:

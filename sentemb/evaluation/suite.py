@@ -14,17 +14,28 @@ from sentemb.evaluation.scores import NamedModel, evaluate_models
 from sentemb.evaluation.scores import Scores as Scores
 from sentemb.evaluation.shipped import shipped
 from sentemb.evaluation.tasks import TASKS, Task, looks_like_a_file, own_task
+from sentemb.evaluation.transfer_tasks import TRANSFER_TASKS, TransferTask
 from sentemb.types import Embedder
 
+AnyTask = Task | TransferTask
+
 _YAML = (".yaml", ".yml")
+_KNOWN: dict[str, AnyTask] = {**TASKS, **TRANSFER_TASKS}
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Tasks to score together; `name` is what was asked for."""
+    """Tasks to score together.
+
+    Attributes:
+        name: what was asked for.
+        tasks: pairs, scored by the similarity of their embeddings.
+        transfer: tasks on which a classifier is trained.
+    """
 
     name: str
     tasks: tuple[Task, ...]
+    transfer: tuple[TransferTask, ...] = ()
 
 
 def suite_names() -> tuple[str, ...]:
@@ -49,7 +60,8 @@ def select(asked: Sequence[str]) -> Suite:
     if not names:
         raise ConfigError("suite", "names no suite", f"Use one of: {', '.join(suite_names())}")
     tasks = {task.name: task for name in names for task in _tasks_of(name)}
-    return Suite(",".join(names), tuple(tasks.values()))
+    pairs = tuple(task for task in tasks.values() if isinstance(task, Task))
+    return Suite(",".join(names), pairs, tuple(task for task in tasks.values() if isinstance(task, TransferTask)))
 
 
 def score_encoders(
@@ -63,9 +75,16 @@ def score_encoders(
         data_dir: the data folder; None: what SENTEMB_DATA names.
 
     Raises:
-        SentembError: a name that is not known, a file that can't be read, embeddings that can't be scored.
+        SentembError: a name that is not known or that of a transfer task, a file that can't be
+            read, embeddings that can't be scored.
     """
     selected = select([suite] if isinstance(suite, str) else suite)
+    if selected.transfer:
+        raise ConfigError(
+            "suite",
+            f"{selected.transfer[0].name} trains a classifier; here only pairs are scored",
+            "Name pairs, as stsb, and score the rest with sentemb eval --suite senteval",
+        )
     models = (NamedModel(name, embed) for name, embed in embedders.items())
     return evaluate_models(models, load_all(selected.tasks, data_dir), suite=selected.name)
 
@@ -76,15 +95,15 @@ def _split(entry: str) -> Iterable[str]:
     return [name.strip() for name in entry.split(",") if name.strip()]
 
 
-def _tasks_of(name: str) -> tuple[Task, ...]:
-    if name in TASKS:
-        return (TASKS[name],)
+def _tasks_of(name: str) -> tuple[AnyTask, ...]:
+    if name in _KNOWN:
+        return (_KNOWN[name],)
     if name in suite_names():
         return _read_suite(shipped("eval/suites") / f"{name}.yaml")
     if looks_like_a_file(name):
         path = Path(name).expanduser()
         return _read_suite(path) if path.suffix in _YAML else (own_task(path),)
-    known = (*suite_names(), *TASKS)
+    known = (*suite_names(), *_KNOWN)
     raise ConfigError(
         "suite",
         f"there is no suite or task {shortened(name)}.{nearest(name, known)}",
@@ -92,7 +111,7 @@ def _tasks_of(name: str) -> tuple[Task, ...]:
     )
 
 
-def _read_suite(file: Path) -> tuple[Task, ...]:
+def _read_suite(file: Path) -> tuple[AnyTask, ...]:
     """The tasks of a YAML file: `tasks:` and a list of task names, or of files beside it."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -108,14 +127,14 @@ def _read_suite(file: Path) -> tuple[Task, ...]:
     return tuple(_listed(name, file) for name in tasks)
 
 
-def _listed(name: str, file: Path) -> Task:
-    if name in TASKS:
-        return TASKS[name]
+def _listed(name: str, file: Path) -> AnyTask:
+    if name in _KNOWN:
+        return _KNOWN[name]
     beside = file.parent / name
     if looks_like_a_file(name) or beside.is_file():
         return own_task(beside)
     raise ConfigError(
         str(file),
-        f"there is no task {shortened(name)}.{nearest(name, TASKS)}",
-        f"Use one of: {', '.join(TASKS)}, or a file",
+        f"there is no task {shortened(name)}.{nearest(name, _KNOWN)}",
+        f"Use one of: {', '.join(_KNOWN)}, or a file",
     )

@@ -114,11 +114,13 @@ def comparison_table(scores: Scores) -> TextTable | None:
         rows.append(TableRow((model.name, *(f"{100 * part.difference.value:+.2f}" for part in found), "difference")))
         rows.append(
             TableRow(
-                ("", *(_half_width(*(100 * bound for bound in part.difference.interval95)) for part in found), "95 %"),
+                ("", *(half_width(*(100 * bound for bound in part.difference.interval95)) for part in found), "95 %"),
                 faint=True,
             )
         )
-        rows.append(TableRow(("", *(_p_value(part.difference.p_value) for part in found), "p, two-sided"), faint=True))
+        rows.append(
+            TableRow(("", *(shown_p_value(part.difference.p_value) for part in found), "p, two-sided"), faint=True)
+        )
     return TextTable(
         title=f"Difference from {scores.models[0].name}: Spearman × 100, aggregation all, paired bootstrap over pairs",
         columns=("Model", *(task.title for task in tasks), ""),
@@ -130,7 +132,7 @@ def _model_rows(model: ModelScores, aggregation: Aggregation, averaged: Sequence
     figures = [f"{score.spearman[aggregation]:.2f}" for score in model.tasks]
     averages = [f"{model.average(split, aggregation):.2f}" for split in averaged]
     intervals = [
-        _half_width(*score.interval95) if aggregation == "all" or not score.pairs.task.has_subsets else ""
+        half_width(*score.interval95) if aggregation == "all" or not score.pairs.task.has_subsets else ""
         for score in model.tasks
     ]
     rows = [TableRow((model.name, *figures, *averages, model.pooling or ""))]
@@ -140,13 +142,14 @@ def _model_rows(model: ModelScores, aggregation: Aggregation, averaged: Sequence
 
 
 def _reference_row(row: ReferenceRow, tasks: Sequence[Task], averaged: Sequence[str]) -> TableRow:
-    figures = [_reference_figure(row, task.name) for task in tasks]
+    figures = [reference_figure(row, task.name) for task in tasks]
     averages = [row.average_over([task.name for task in tasks if task.split == split]) for split in averaged]
     shown = [f"{average:.2f}" if average is not None else "" for average in averages]
     return TableRow((row.name, *figures, *shown, row.source), faint=True)
 
 
-def _reference_figure(row: ReferenceRow, task: str) -> str:
+def reference_figure(row: ReferenceRow, task: str) -> str:
+    """A published figure of a task with its standard deviation over seeds where that is known; or nothing."""
     if task not in row.scores:
         return ""
     return f"{row.scores[task]:.2f}" + (f" ± {row.sd[task]:.2f}" if task in row.sd else "")
@@ -167,11 +170,13 @@ def _notes(scores: Scores, aggregation: Aggregation, references: Sequence[Refere
     return tuple(notes)
 
 
-def _half_width(low: float, high: float) -> str:
+def half_width(low: float, high: float) -> str:
+    """Half of an interval's width, as a table shows it."""
     return f"±{(high - low) / 2:.1f}"
 
 
-def _p_value(value: float) -> str:
+def shown_p_value(value: float) -> str:
+    """A p-value, as a table shows it."""
     return f"{value:.3f}" if value >= 0.01 else "<0.01"
 
 

@@ -1,4 +1,4 @@
-"""How far a Spearman would move on other pairs of the same kind: percentile bootstrap over the pairs.
+"""How far a figure would move on other items of the same kind: percentile bootstrap over the pairs, or the rows.
 
 A resample draws N pairs with replacement, so it is N weights w_i (how often pair i was drawn). Ranks with ties follow
 from the weights without sorting again: a value's rank is the number of drawn values below it plus the middle of its
@@ -30,10 +30,10 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Spearman of a first model minus that of a second on the same pairs.
+    """A first model's figure minus a second's, on the same items.
 
     Attributes:
-        value: on all pairs, in [-2, 2].
+        value: on all items; of correlations in [-2, 2], of accuracies in [-1, 1].
         interval95: percentile interval over the resamples.
         p_value: two-sided: twice the smaller share of resamples that lie on one side of 0, in (0, 1].
     """
@@ -69,7 +69,9 @@ def resampled_spearman(
     taken resample by resample.
     """
     spearman(predictions, gold)
-    return np.concatenate([_spearman_of_resamples(predictions, gold, w) for w in _weights(len(gold), n_resamples, rng)])
+    return np.concatenate(
+        [_spearman_of_resamples(predictions, gold, w) for w in resample_weights(len(gold), n_resamples, rng)]
+    )
 
 
 def paired_bootstrap(
@@ -94,9 +96,14 @@ def paired_bootstrap(
     differences = np.concatenate(
         [
             _spearman_of_resamples(first, gold, w) - _spearman_of_resamples(second, gold, w)
-            for w in _weights(len(gold), n_resamples, rng)
+            for w in resample_weights(len(gold), n_resamples, rng)
         ]
     )
+    return difference_of(value, differences)
+
+
+def difference_of(value: float, differences: Array) -> Difference:
+    """A difference with its interval and p-value, from (R,) differences on resamples; NaN is left out."""
     differences = differences[~np.isnan(differences)]
     below, above = (differences <= 0.0).sum(), (differences >= 0.0).sum()
     p_value = min(1.0, 2.0 * (min(below, above) + 1) / (len(differences) + 1))
@@ -109,7 +116,7 @@ def interval95(values: Array) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _weights(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Array]:
+def resample_weights(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Array]:
     """Chunks (R, N) int64 of how often each pair was drawn; every row sums to N."""
     chunk = max(1, _CHUNK_CELLS // n)
     for start in range(0, n_resamples, chunk):

