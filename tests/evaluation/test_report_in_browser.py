@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentemb.evaluation.page import long_page
+from sentemb.evaluation.page import Section, long_page, table
 from sentemb.evaluation.pairs import load_pairs
 from sentemb.evaluation.reference import reference_rows
 from sentemb.evaluation.report import SpaceViews, evaluation_sections, facts_section
@@ -54,6 +54,9 @@ found.names = sorted(tables[0], 0);
 const errors = tables.find(table => table.tHead.rows[0].cells[0].textContent === "Error");
 found.errors = sorted(errors, 0);
 found.sentences = sorted(errors, 1);
+const numbered = tables.find(table => table.tHead.rows[0].cells[0].textContent === "Text");
+found.texts = numbered ? sorted(numbered, 0) : [];
+found.numbers = numbered ? sorted(numbered, 1) : [];
 document.body.dataset.found = JSON.stringify(found);
 """
 """Reads the page in the frame and writes what it finds into the document around it."""
@@ -67,7 +70,9 @@ def html() -> str:
     scores = evaluate_models(models, tasks, suite="stsb", on_vectors=spaces)
     sections = evaluation_sections(scores, spaces, "all", reference_rows(["stsb-test"], "all"))
     facts = facts_section([{"Fingerprint": "f" * 64}])
-    return long_page("Evaluation on a-suite-of-" + "x" * 80, "A lead.", [*sections, facts])
+    numbered = table(("Text", "n"), [("9 pears", "1,200"), ("10 apples", "300"), ("100 plums", "")], {0: "text"})
+    sections = [*sections, facts, Section("numbered", "Numbered", (numbered,))]
+    return long_page("Evaluation on a-suite-of-" + "x" * 80, "A lead.", sections)
 
 
 def browse(folder: Path, html: str, *options: str) -> tuple[str, list[str]]:
@@ -124,6 +129,8 @@ def test_the_page_works_in_a_browser(html, tmp_path, width, dark):
     assert [int(cell) for cell in down] == sorted((int(cell) for cell in before), reverse=True)
     before, down, _, up, _ = found["sentences"]
     assert up[0] <= up[-1] and down == up[::-1]
+    assert found["texts"][3] == ["10 apples", "100 plums", "9 pears"]  # as text
+    assert found["numbers"][1] == ["1,200", "300", ""]  # as numbers, an empty cell the lowest
 
 
 def test_the_probe_sees_what_is_wrong(tmp_path):
