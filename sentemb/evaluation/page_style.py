@@ -15,7 +15,7 @@ STYLE = """
   --shade: #1c2129; --c0: #7fb0ff; --c1: #ff9d66; --c2: #6bd38a; --c3: #c9a2f2; --c4: #e6c15a; --c5: #5fd0e0;
   --c6: #f48fb8; --c7: #b4bcc9; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; background: var(--back); color: var(--text);
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 72rem; background: var(--back); color: var(--text);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 0.4rem; overflow-wrap: anywhere; }

@@ -13,6 +13,7 @@ from sentemb.evaluation.space_view import Sample, SpaceView
 from sentemb.metrics.space import SpaceReport
 
 _MAP = Size(480, 400)
+_LABEL = 28  # characters beside a point
 _LEAST = 1e-6  # of the largest singular value; below it is rounding
 _ROWS: tuple[tuple[str, str, Callable[[SpaceReport], float | None]], ...] = (
     ("Mean cosine", "0 is isotropic, 1 all directions alike", lambda space: space.mean_cosine),
@@ -88,7 +89,10 @@ def _plane(views: Sequence[SpaceView], sample: Sample) -> list[str]:
     heading = page.heading("Alignment and uniformity")
     if not placed:
         return [heading, page.paragraph("No positive pair (gold in the top fifth of its range), so no alignment.")]
-    clouds = [Cloud(name, ((across, up),), label=name[-24:]) for name, up, across in placed]
+    clouds = [
+        Cloud(name, ((across, up),), label=name if len(name) <= _LABEL else f"…{name[1 - _LABEL :]}")
+        for name, up, across in placed
+    ]
     chart = scatter_chart(clouds, x_label="uniformity (lower is better)", y_label="alignment (lower is better)")
     table = page.table(
         ("Model", "Alignment", "Uniformity"),

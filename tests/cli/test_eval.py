@@ -15,6 +15,7 @@ from sentemb.assets import path
 from sentemb.cli.evaluate import evaluate
 from sentemb.errors import ConfigError, DataError, ModelError, OutputError
 from tests.evaluation.fakes import write_tsv
+from tests.evaluation.pages import read_page
 from tests.tiny import save_tiny
 
 app = typer.Typer()
@@ -125,6 +126,35 @@ def test_two_models_are_compared(tiny: str, pairs: str, tmp_path: Path) -> None:
     assert "p, two-sided" in done.stdout
 
 
+def test_the_report_shows_what_the_scores_say(tiny: str, pairs: str, tmp_path: Path) -> None:
+    other = str(save_tiny(tmp_path / "other", seed=1))
+    report, output = tmp_path / "new" / "report.html", tmp_path / "scores.json"
+    done = run(tiny, other, "--suite", pairs, "--report", str(report), "--output", str(output))
+    assert done.exit_code == 0, done.exception
+    assert f"The report is in {report}" in done.stderr
+    page = read_page(report.read_text(encoding="utf-8"))
+    assert page.headings[0] == f"Evaluation on {pairs}" and "2 models on 1 task" in page.text
+    content = json.loads(output.read_text(encoding="utf-8"))
+    for row, model in zip(page.tables[0][1:], content["models"], strict=True):
+        assert row[1].split()[0] == f"{model['tasks'][pairs]['aggregation']['all']:.2f}"
+        assert row[-1] == "mean"
+    facts = dict(row for table in page.tables if table[0][0] == "Fact" for row in table[1:])
+    assert facts["Suite"] == pairs and facts["Model"] == other and facts["Width"] == "32"
+    assert facts["Fingerprint"].startswith("sha256 ") and len(facts["Fingerprint"]) == 71
+    assert {"python", "torch", "sentemb"} <= facts.keys()
+
+
+def test_the_report_encodes_nothing_twice(tiny: str, pairs: str, tmp_path: Path, monkeypatch: Any) -> None:
+    from sentemb import embedding
+
+    counted: list[int] = []
+    embed = embedding.embed
+    monkeypatch.setattr("sentemb.embedding.embed", lambda e, texts: counted.append(len(texts)) or embed(e, texts))
+    report = tmp_path / "report.html"
+    assert run(tiny, "--suite", pairs, "--report", str(report), "--json").exit_code == 0
+    assert report.is_file() and counted == [5]
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
@@ -132,7 +162,8 @@ def test_two_models_are_compared(tiny: str, pairs: str, tmp_path: Path) -> None:
         (["--suite", "stsc"], ConfigError, 'there is no suite or task "stsc". Did you mean "sts'),
         (["--suite", "nowhere.tsv"], DataError, "nowhere.tsv: there is no such file"),
         (["--suite", "stsb,sts", "--data", "nowhere"], DataError, "nowhere: there is no such folder"),
-        (["--output", "."], OutputError, ".: is a folder, not a file"),
+        (["--output", "."], OutputError, ".: is a folder, not a file. Name a file with --output, as scores.json"),
+        (["--report", "."], OutputError, ".: is a folder, not a file. Name a file with --report, as report.html"),
         (["--max-tokens", "100"], ModelError, "the encoder has 64 positions"),
         (["--pooling", "cls_pooler"], ModelError, "this checkpoint has none"),
     ],

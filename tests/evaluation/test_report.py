@@ -83,7 +83,11 @@ def test_differences_are_those_of_the_scores(stsb):
 
 
 def test_every_part_is_there_for_every_task_and_model(stsb):
-    _, page, html = stsb
+    scores, page, html = stsb
+    for model in scores.models:
+        for score in model.tasks:
+            told = f"{model.name}. Spearman × 100: {score.spearman['all']:.2f}, {len(score.pairs):,} pairs"
+            assert html.count(f"<figcaption>{told}</figcaption>") == 1
     assert page.ids == ["scores", "pairs", "errors", "bias", "space", "data"]
     assert [link[1:] for link in page.links] == page.ids
     folded = ["STS-B dev", "STS-B test", *(f"STS-B {s}: {m}" for s in ("dev", "test") for m in ("letters", "damped"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from sentemb.errors import DataError, OutputError
 from sentemb.recipe.loader import load_recipe
 from sentemb.recipe.run import train
 from sentemb.training.run_folder import RunFolder
+from tests.evaluation.pages import read_page
 from tests.tiny import SENTENCES, save_tiny
 
 SCORES = [5.0, 0.5, 4.0, 1.0, 3.0, 2.0, 2.5, 4.5]
@@ -87,6 +89,46 @@ def test_a_run_folder_says_everything_needed_to_do_it_again(workplace):
         lines = (folder / "stages" / f"{number}-{name}" / "metrics.jsonl").read_text().splitlines()
         steps = [json.loads(line)["step"] for line in lines if "eval_" in line]
         assert steps == list(range(2, 2 * len(steps) + 1, 2)) and steps
+
+
+def test_the_report_of_a_run_shows_its_stages_curves_and_scores(workplace):
+    run(workplace, overrides=["description=<b> & </title>"])
+    page = read_page((workplace / "run" / "report.html").read_text(encoding="utf-8"))
+    assert page.headings[0] == "Training of recipe" and "<b> & </title>" in page.text
+    assert page.ids == [
+        *("summary", "stage-1", "stage-2", "scores", "pairs", "errors", "bias", "space", "data", "recipe", "versions")
+    ]
+    facts = json.loads((workplace / "run" / "run.json").read_text())
+    best = facts["stages"]["second"]["best"]
+    summary = page.tables[0]
+    assert [row[:3] for row in summary[1:]] == [["first", "simcse", "16"], ["second", "sbert_regression", "8"]]
+    assert summary[2][3] == f"{best['pairs_spearman']:.2f} (best, step {best['step']})"
+    assert summary[2][4] == facts["stages"]["second"]["finished"] >= facts["started"]
+    scores = json.loads((workplace / "run" / "scores.json").read_text())
+    (table,) = (each for each in page.tables if each[0][-1] == "Pooling, or source")
+    for row, model in zip(table[1:], scores["models"], strict=True):
+        (task,) = model["tasks"].values()
+        assert row[0] == model["name"] and row[1].split()[0] == f"{task['aggregation']['all']:.2f}"
+    assert "learning_rate: 0.001" in page.text and facts["versions"]["torch"] in page.text
+
+
+def test_a_resumed_run_has_the_report_of_the_whole_run(workplace, monkeypatch):
+    run(workplace)
+    report = workplace / "run" / "report.html"
+    whole = report.read_text(encoding="utf-8")
+    report.unlink()
+    run(workplace, resume=True)
+    resumed = read_page(report.read_text(encoding="utf-8"))
+    assert "resumed 1 time" in resumed.text
+    drawn = re.findall(r"<polyline.*?/>", whole)
+    assert len(drawn) >= 6 and drawn == re.findall(r"<polyline.*?/>", report.read_text(encoding="utf-8"))
+
+
+def test_a_run_without_scores_has_a_report_of_its_training(workplace):
+    run(workplace, overrides=["evaluation.suite=null", "evaluation.dev=null"])
+    page = read_page((workplace / "run" / "report.html").read_text(encoding="utf-8"))
+    assert page.ids == ["summary", "stage-1", "stage-2", "recipe", "versions"]
+    assert [row[3] for row in page.tables[0][1:]] == ["", ""]
 
 
 def test_the_second_stage_starts_from_the_first(workplace):
