@@ -155,12 +155,16 @@ def check_parts(folder: Path, found: Manifest) -> None:
     """
     for part in found.parts:
         for entry in part.files:
-            file = folder / entry.name
-            size = file.stat().st_size if file.is_file() else None
-            if size != entry.bytes:
-                state = "is missing" if size is None else f"has {size:,} bytes, not {entry.bytes:,}"
-                raise OutputError(
-                    str(file),
-                    f"the manifest records this file, but it {state}",
-                    "Put it back, or begin anew with --overwrite",
-                )
+            problem = size_problem(folder, entry)
+            if problem is not None:
+                raise OutputError(str(folder / entry.name), problem, "Put it back, or begin anew with --overwrite")
+
+
+def size_problem(folder: Path, entry: PartFile) -> str | None:
+    """What is wrong with a recorded file at first sight: it is missing, or of another size; None: nothing."""
+    file = folder / entry.name
+    size = file.stat().st_size if file.is_file() else None
+    if size == entry.bytes:
+        return None
+    state = "is missing" if size is None else f"has {size:,} bytes, not {entry.bytes:,}"
+    return f"the manifest records this file, but it {state}"

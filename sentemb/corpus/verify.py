@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sentemb.corpus.manifest import FILE_NAME, Manifest, Part, PartFile
+from sentemb.corpus.manifest import FILE_NAME, Manifest, Part, PartFile, size_problem
 from sentemb.corpus.parts import PUT_BACK, Block, open_encoded, part_ids, part_names, read_part
 from sentemb.errors import OutputError, shortened
 
@@ -77,7 +77,7 @@ def check_files(folder: Path, manifest: Manifest, *, on_bytes: OnBytes | None = 
                 if on_bytes is not None:
                     on_bytes(before + read, total)
 
-            fault = _file_fault(folder / entry.name, entry, count)
+            fault = _file_fault(folder, entry, count)
             found += [] if fault is None else [fault]
             done += entry.bytes
         faults += found or _content_faults(folder, part, manifest)
@@ -104,11 +104,10 @@ def _record_faults(folder: Path, manifest: Manifest) -> Iterator[OutputError]:
         first += part.rows
 
 
-def _file_fault(file: Path, entry: PartFile, on_read: Callable[[int], None]) -> OutputError | None:
-    size = file.stat().st_size if file.is_file() else None
-    if size != entry.bytes:
-        state = "is missing" if size is None else f"has {size:,} bytes, not {entry.bytes:,}"
-        return OutputError(str(file), f"the manifest records this file, but it {state}", PUT_BACK)
+def _file_fault(folder: Path, entry: PartFile, on_read: Callable[[int], None]) -> OutputError | None:
+    file, problem = folder / entry.name, size_problem(folder, entry)
+    if problem is not None:
+        return OutputError(str(file), problem, PUT_BACK)
     digest, read = hashlib.sha256(), 0
     try:
         with file.open("rb") as stream:

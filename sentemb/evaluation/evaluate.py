@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sentemb import __version__
 from sentemb.evaluation.pairs import Pairs
-from sentemb.evaluation.scores import ModelScores, NamedModel, OnVectors, Scores, compare_models, score_model
-from sentemb.evaluation.sts import OnProgress, encode_texts
+from sentemb.evaluation.scores import NamedModel, OnVectors, Scores, evaluate_models
+from sentemb.evaluation.sts import OnProgress, Vectors
 from sentemb.evaluation.transfer_data import TransferData
 from sentemb.evaluation.transfer_protocol import TransferProtocol, check_folds
 from sentemb.evaluation.transfer_scores import (
@@ -69,24 +68,25 @@ def evaluate_both(
     """
     for data in transfer:
         check_folds(data, protocol)  # before minutes are spent on encoding
-    texts = {text for task in pairs for text in (*task.first, *task.second)}.union(*(data.texts for data in transfer))
-    on_pairs: list[ModelScores] = []
     on_transfer: list[TransferModelScores] = []
-    for model in models:
-        start = time.perf_counter()
-        vectors = encode_texts(model.embed, texts, on_progress(model.name) if on_progress else None)
-        if pairs:
-            on_pairs.append(score_model(model, vectors, pairs, similarity, start))
+
+    def see(model: NamedModel, vectors: Vectors) -> None:
         if transfer:
-            scored = score_transfer_model(
-                model.name, model.pooling, vectors, transfer, protocol=protocol, n_workers=n_workers
-            )
-            on_transfer.append(scored)
+            on_transfer.append(score_transfer_model(model, vectors, transfer, protocol=protocol, n_workers=n_workers))
         if on_vectors is not None:
-            on_vectors(model.name, vectors)
-        del vectors  # before the next model's are made
+            on_vectors(model, vectors)
+
+    scores = evaluate_models(
+        models,
+        pairs,
+        suite=suite,
+        similarity=similarity,
+        other_texts=set[str]().union(*(data.texts for data in transfer)),
+        on_progress=on_progress,
+        on_vectors=see,
+    )
     return Evaluated(
         suite,
-        Scores(suite, similarity, tuple(on_pairs), compare_models(on_pairs)) if pairs else None,
+        scores if pairs else None,
         TransferScores(suite, protocol, tuple(on_transfer), compare_transfer(on_transfer)) if transfer else None,
     )

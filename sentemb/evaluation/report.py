@@ -13,7 +13,7 @@ from sentemb.evaluation.pairs import Pairs
 from sentemb.evaluation.reference import ReferenceRow
 from sentemb.evaluation.report_scores import bias_section, errors_section, pairs_section, scores_section
 from sentemb.evaluation.report_space import space_section
-from sentemb.evaluation.scores import Scores
+from sentemb.evaluation.scores import NamedModel, Scores
 from sentemb.evaluation.space_view import SpaceView, draw_sample, view_space
 from sentemb.evaluation.sts import Aggregation, Vectors
 
@@ -43,9 +43,9 @@ class SpaceViews:
         self.sample = draw_sample(tasks, np.random.default_rng(_SEED), n_described=N_DESCRIBED, n_spots=N_SPOTS)
         self.views: list[SpaceView] = []
 
-    def __call__(self, model: str, vectors: Vectors) -> None:
+    def __call__(self, model: NamedModel, vectors: Vectors) -> None:
         """Adds a view."""
-        self.views.append(view_space(model, vectors, self.sample))
+        self.views.append(view_space(model.name, vectors, self.sample))
 
 
 def evaluation_sections(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,15 @@ from sentemb.evaluation.sts import (
     OnProgress,
     TaskScore,
     Vectors,
-    encode_distinct,
+    encode_texts,
     score_task,
     similarities_of,
 )
 from sentemb.metrics.bootstrap import Difference, paired_bootstrap
 from sentemb.types import Embedder
 
-_DIGITS = 4  # kept in JSON, of figures × 100
-
-OnVectors = Callable[[str, Vectors], None]
-"""Shown a model's name and the embeddings of all distinct texts of the tasks, which are let go after it."""
+DIGITS = 4
+"""Kept in JSON, of figures × 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,10 @@ class NamedModel:
     name: str
     embed: Embedder
     pooling: str | None = None
+
+
+OnVectors = Callable[[NamedModel, Vectors], None]
+"""Shown a model and its embeddings of all distinct texts, which are let go after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,15 @@ class ModelScores:
         if averages["all"] is None:
             return None
         names = [task.pairs.task.name for task in self.tasks if task.pairs.task.split == split]
-        return {"tasks": names} | {name: round(value, _DIGITS) for name, value in averages.items() if value is not None}
+        return {"tasks": names} | {name: round(value, DIGITS) for name, value in averages.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model against the first one on one task: Spearman `all` minus that of the first, on the same resamples."""
+    """A model against the first one on one task: its figure minus that of the first, on the same resamples.
+
+    The figure of pairs is Spearman `all`; of a transfer task its main one.
+    """
 
     model: str
     against: str
@@ -85,15 +90,15 @@ class Comparison:
     difference: Difference
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands under `comparisons` in scores.json."""
+        """As it stands under `comparisons` in scores.json, × 100."""
         low, high = self.difference.interval95
         return {
             "model": self.model,
             "against": self.against,
             "task": self.task,
-            "difference": round(100 * self.difference.value, _DIGITS),
-            "interval95": [round(100 * low, _DIGITS), round(100 * high, _DIGITS)],
-            "p_value": round(self.difference.p_value, _DIGITS),
+            "difference": round(100 * self.difference.value, DIGITS),
+            "interval95": [round(100 * low, DIGITS), round(100 * high, DIGITS)],
+            "p_value": round(self.difference.p_value, DIGITS),
         }
 
 
@@ -137,6 +142,7 @@ def evaluate_models(
     *,
     suite: str,
     similarity: str = "cosine",
+    other_texts: Collection[str] = (),
     on_progress: Callable[[str], OnProgress] | None = None,
     on_vectors: OnVectors | None = None,
 ) -> Scores:
@@ -144,48 +150,28 @@ def evaluate_models(
 
     Args:
         models: scored one after another; a generator may open each when it is its turn.
-        tasks: at least one, from `sentemb.evaluation.pairs.load_all`.
+        tasks: from `sentemb.evaluation.pairs.load_all`; none where there are other texts.
         suite: what the tasks are called together.
         similarity: cosine, dot, euclidean or manhattan.
+        other_texts: encoded too, for `on_vectors`.
         on_progress: given a model's name, what to tell of its texts.
         on_vectors: shown each model's embeddings once it is scored; one model's are held at a time.
 
     Raises:
         ModelError: a model's embeddings can't be scored.
     """
+    texts = {text for pairs in tasks for text in (*pairs.first, *pairs.second)}.union(other_texts)
     scored = []
     for model in models:
         start = time.perf_counter()
-        vectors = encode_distinct(model.embed, tasks, on_progress(model.name) if on_progress else None)
-        scored.append(score_model(model, vectors, tasks, similarity, start))
+        vectors = encode_texts(model.embed, texts, on_progress(model.name) if on_progress else None)
+        found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
+        scored.append(ModelScores(model.name, model.pooling, found, time.perf_counter() - start))
         if on_vectors is not None:
-            on_vectors(model.name, vectors)
+            on_vectors(model, vectors)
         del vectors  # before the next model's are made
-    return Scores(suite, similarity, tuple(scored), compare_models(scored))
-
-
-def score_model(
-    model: NamedModel, vectors: Vectors, tasks: Sequence[Pairs], similarity: str, start: float
-) -> ModelScores:
-    """One model's scores from its embeddings of all texts of the tasks.
-
-    Args:
-        model: its name and pooling are kept.
-        vectors: its embeddings.
-        tasks: at least one.
-        similarity: cosine, dot, euclidean or manhattan.
-        start: when it began to encode, of `time.perf_counter`.
-
-    Raises:
-        ModelError: the embeddings can't be scored.
-    """
-    found = tuple(score_task(pairs, similarities_of(vectors, pairs, similarity)) for pairs in tasks)
-    return ModelScores(model.name, model.pooling, found, time.perf_counter() - start)
-
-
-def compare_models(models: Sequence[ModelScores]) -> tuple[Comparison, ...]:
-    """Each further model with the first, task by task."""
-    return tuple(comparison for model in models[1:] for comparison in _compare(model, models[0]))
+    comparisons = tuple(comparison for model in scored[1:] for comparison in _compare(model, scored[0]))
+    return Scores(suite, similarity, tuple(scored), comparisons)
 
 
 def _compare(model: ModelScores, first: ModelScores) -> Iterable[Comparison]:
@@ -199,16 +185,16 @@ def _task_json(score: TaskScore) -> dict[str, Any]:
     pairs = score.pairs
     return {
         "split": pairs.task.split,
-        "aggregation": {name: round(value, _DIGITS) for name, value in score.spearman.items()},
-        "pearson": round(score.pearson, _DIGITS),
-        "interval95": [round(bound, _DIGITS) for bound in score.interval95],
+        "aggregation": {name: round(value, DIGITS) for name, value in score.spearman.items()},
+        "pearson": round(score.pearson, DIGITS),
+        "interval95": [round(bound, DIGITS) for bound in score.interval95],
         "n_pairs": len(pairs),
         "n_unscored": pairs.n_unscored,
         "subsets": {
             name: {
                 "n_pairs": subset.n_pairs,
-                "spearman": round(subset.spearman, _DIGITS),
-                "pearson": round(subset.pearson, _DIGITS),
+                "spearman": round(subset.spearman, DIGITS),
+                "pearson": round(subset.pearson, DIGITS),
             }
             for name, subset in score.subsets.items()
             if name

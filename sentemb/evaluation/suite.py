@@ -64,6 +64,22 @@ def select(asked: Sequence[str]) -> Suite:
     return Suite(",".join(names), pairs, tuple(task for task in tasks.values() if isinstance(task, TransferTask)))
 
 
+def select_pairs(asked: Sequence[str]) -> Suite:
+    """As `select`, where nothing but pairs can be scored.
+
+    Raises:
+        ConfigError: as `select`, or one of the tasks trains a classifier.
+    """
+    selected = select(asked)
+    if selected.transfer:
+        raise ConfigError(
+            "suite",
+            f"{selected.transfer[0].name} trains a classifier; here only pairs are scored",
+            "Name pairs, as stsb, and score the rest with sentemb eval --suite senteval",
+        )
+    return selected
+
+
 def score_encoders(
     embedders: Mapping[str, Embedder], suite: str | Sequence[str], *, data_dir: Path | None = None
 ) -> Scores:
@@ -78,13 +94,7 @@ def score_encoders(
         SentembError: a name that is not known or that of a transfer task, a file that can't be
             read, embeddings that can't be scored.
     """
-    selected = select([suite] if isinstance(suite, str) else suite)
-    if selected.transfer:
-        raise ConfigError(
-            "suite",
-            f"{selected.transfer[0].name} trains a classifier; here only pairs are scored",
-            "Name pairs, as stsb, and score the rest with sentemb eval --suite senteval",
-        )
+    selected = select_pairs([suite] if isinstance(suite, str) else suite)
     models = (NamedModel(name, embed) for name, embed in embedders.items())
     return evaluate_models(models, load_all(selected.tasks, data_dir), suite=selected.name)
 

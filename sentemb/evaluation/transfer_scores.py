@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sentemb.errors import ModelError, shortened
+from sentemb.evaluation.scores import DIGITS, Comparison, NamedModel
 from sentemb.evaluation.sts import BOOTSTRAP_SEED, Vectors
 from sentemb.evaluation.transfer_data import Examples, TransferData
 from sentemb.evaluation.transfer_protocol import Outcome, TransferProtocol, predict
@@ -20,8 +21,6 @@ from sentemb.metrics.bootstrap_pearson import bootstrap_pearson, paired_bootstra
 from sentemb.metrics.correlation import pearson, spearman
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-_DIGITS = 4  # kept in JSON, of figures × 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,30 +73,8 @@ class TransferModelScores:
             "name": self.name,
             "pooling": self.pooling,
             "tasks": {score.data.task.name: _score_json(score) for score in self.tasks},
-            "average": None if average is None else {"tasks": averaged, "accuracy": round(average, _DIGITS)},
+            "average": None if average is None else {"tasks": averaged, "accuracy": round(average, DIGITS)},
             "seconds": round(self.seconds, 2),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class TransferComparison:
-    """A model against the first one on one task: its main figure minus that of the first, on the same resamples."""
-
-    model: str
-    against: str
-    task: str
-    difference: Difference
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands under `transfer.comparisons` in scores.json."""
-        low, high = self.difference.interval95
-        return {
-            "model": self.model,
-            "against": self.against,
-            "task": self.task,
-            "difference": round(100 * self.difference.value, _DIGITS),
-            "interval95": [round(100 * low, _DIGITS), round(100 * high, _DIGITS)],
-            "p_value": round(self.difference.p_value, _DIGITS),
         }
 
 
@@ -115,7 +92,7 @@ class TransferScores:
     suite: str
     protocol: TransferProtocol
     models: tuple[TransferModelScores, ...]
-    comparisons: tuple[TransferComparison, ...]
+    comparisons: tuple[Comparison, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -142,8 +119,7 @@ def main_figure(task: TransferTask) -> str:
 
 
 def score_transfer_model(
-    name: str,
-    pooling: str | None,
+    model: NamedModel,
     vectors: Vectors,
     tasks: Sequence[TransferData],
     *,
@@ -158,14 +134,14 @@ def score_transfer_model(
     """
     start = time.perf_counter()
     found = tuple(_score(data, predict(data, _features(data, vectors), protocol, n_workers)) for data in tasks)
-    return TransferModelScores(name, pooling, found, time.perf_counter() - start)
+    return TransferModelScores(model.name, model.pooling, found, time.perf_counter() - start)
 
 
-def compare_transfer(models: Sequence[TransferModelScores]) -> tuple[TransferComparison, ...]:
+def compare_transfer(models: Sequence[TransferModelScores]) -> tuple[Comparison, ...]:
     """Each further model with the first, task by task."""
     first, *others = models
     return tuple(
-        TransferComparison(model.name, first.name, mine.data.task.name, _difference(mine, theirs))
+        Comparison(model.name, first.name, mine.data.task.name, _difference(mine, theirs))
         for model in others
         for mine, theirs in zip(model.tasks, first.tasks, strict=True)
     )
@@ -232,9 +208,9 @@ def _score_json(score: TransferScore) -> dict[str, Any]:
     task = score.data.task
     return {
         "design": task.design,
-        **{name: round(value, _DIGITS) for name, value in score.figures.items()},
-        "interval95": [round(bound, _DIGITS) for bound in score.interval95],
-        "dev": round(score.outcome.dev_score, _DIGITS),
+        **{name: round(value, DIGITS) for name, value in score.figures.items()},
+        "interval95": [round(bound, DIGITS) for bound in score.interval95],
+        "dev": round(score.outcome.dev_score, DIGITS),
         "penalties": list(score.outcome.penalties),
         "n_rows": {split: len(part) for split, part in score.data.splits.items()},
         "licence": task.licence,

@@ -5,7 +5,7 @@ Gao et al. 2021 (SimCSE, section 3 and appendix A) add it to the contrastive los
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -125,13 +125,16 @@ class WithMaskedLM(TrainingMethod):
     """A method whose loss has the masked-LM term added; all else is the method's.
 
     Args:
-        method: any but SimCSE, which has a term of its own.
+        method: any.
         masked_lm: the term, on the method's encoder.
+        columns: what is masked of a batch: `Batch.columns`, or each view of them, as in the authors' code of SimCSE.
     """
 
-    def __init__(self, method: TrainingMethod, masked_lm: MaskedLMTerm) -> None:
+    def __init__(
+        self, method: TrainingMethod, masked_lm: MaskedLMTerm, columns: Callable[[Batch], Sequence[Tokens]]
+    ) -> None:
         super().__init__(method.encoder, method.micro_batching)
-        self.method, self.masked_lm = method, masked_lm
+        self.method, self.masked_lm, self.columns = method, masked_lm, columns
         self.second_encoder = method.second_encoder
 
     def encode(self, batch: Batch) -> Tensor:
@@ -145,7 +148,7 @@ class WithMaskedLM(TrainingMethod):
     def forward(self, batch: Batch) -> LossTerms:
         """The method's loss plus λ times the masked-LM loss."""
         terms: LossTerms = self.method(batch)
-        masked_lm = self.masked_lm(batch.columns, self.micro_batching)
+        masked_lm = self.masked_lm(self.columns(batch), self.micro_batching)
         return LossTerms(terms.total + self.masked_lm.weight * masked_lm, {**terms.parts, "masked_lm": masked_lm})
 
     def after_step(self, step: int, total_steps: int) -> None:

@@ -1,8 +1,8 @@
 """SimCSE, unsupervised and supervised (Gao et al. 2021, arXiv 2104.08821).
 
-Differs from the authors' code: negatives gathered from other processes keep their gradients; the masked-LM term masks
-each view once more in a pass of its own, as theirs does. At test time the encoder is read out without a `train_only`
-head, also for the dev score.
+Differs from the authors' code: negatives gathered from other processes keep their gradients. At test time the
+encoder is read out without a `train_only` head, also for the dev score. The masked-LM term of section 3 is
+`methods.masked_lm.WithMaskedLM`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from sentemb.embedding import MicroBatching, embed_columns
 from sentemb.functional.gather import gather_rows
 from sentemb.methods.base import TrainingMethod, two_views
-from sentemb.methods.masked_lm import MaskedLMTerm
 from sentemb.objectives.info_nce import info_nce
 from sentemb.types import Batch, LossTerms
 
@@ -35,7 +34,6 @@ class SimCSE(TrainingMethod):
         temperature: τ > 0.
         head: on top of the embeddings in training only, or None.
         hard_negative_weight: α > 0, the weight of an anchor's own hard negative (Eq. 8); triplets only.
-        masked_lm: the auxiliary term, or None.
         micro_batching: how a batch is cut for the encoder.
     """
 
@@ -46,14 +44,12 @@ class SimCSE(TrainingMethod):
         temperature: float,
         head: nn.Module | None = None,
         hard_negative_weight: float = 1.0,
-        masked_lm: MaskedLMTerm | None = None,
         micro_batching: MicroBatching,
     ) -> None:
         super().__init__(encoder, micro_batching)
         self.temperature = temperature
         self.hard_negative_weight = hard_negative_weight
         self.head = head if head is not None else nn.Identity()
-        self.masked_lm = masked_lm
 
     def encode(self, batch: Batch) -> Tensor:
         """(V, B, D): V = 2 for sentences (each encoded twice, with other dropout masks) and pairs, 3 for triplets."""
@@ -72,11 +68,3 @@ class SimCSE(TrainingMethod):
             offset=candidates[0][1],
         ).mean()
         return LossTerms(loss, {"contrastive": loss})
-
-    def forward(self, batch: Batch) -> LossTerms:
-        """Contrastive loss plus λ times the masked-LM loss, if there is one."""
-        terms = self.objective(self.encode(batch), batch)
-        if self.masked_lm is None:
-            return terms
-        masked_lm = self.masked_lm(two_views(batch), self.micro_batching)
-        return LossTerms(terms.total + self.masked_lm.weight * masked_lm, {**terms.parts, "masked_lm": masked_lm})

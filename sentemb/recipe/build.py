@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from sentence_transformers import SentenceTransformer
 
 from sentemb.embedding import MicroBatching
 from sentemb.encoder import append_tanh_layer, build_encoder, load
 from sentemb.errors import ConfigError
-from sentemb.methods.base import TrainingMethod
+from sentemb.methods.base import TrainingMethod, two_views
 from sentemb.methods.cutoff import CutoffSoftmax
 from sentemb.methods.gist import GIST
 from sentemb.methods.heads import projection_head
@@ -48,11 +50,12 @@ def build_method(
     """
     cut = MicroBatching(stage.train.micro_batch_tokens, stage.train.gradient_cache)
     method = _method(config, stage, encoder, checkpoint, n_rows, cut)
-    match config:
-        case schemes.MoCoConfig(mlm=mlm) | schemes.ISBERTConfig(mlm=mlm) | schemes.QuickThoughtConfig(mlm=mlm) if mlm:
-            return WithMaskedLM(method, MaskedLMTerm(method.encoder, checkpoint, **mlm.model_dump()))
-        case _:
-            return method
+    mlm = getattr(config, "mlm", None)
+    if mlm is None:
+        return method
+    sees_each_twice = isinstance(config, (m.SimCSEConfig, m.SupervisedSimCSEConfig, schemes.MoCoConfig))
+    columns = two_views if sees_each_twice else attrgetter("columns")
+    return WithMaskedLM(method, MaskedLMTerm(method.encoder, checkpoint, **mlm.model_dump()), columns)
 
 
 def _method(
@@ -65,7 +68,7 @@ def _method(
 ) -> TrainingMethod:
     match config:
         case m.SimCSEConfig() | m.SupervisedSimCSEConfig():
-            return _simcse(config, encoder, checkpoint, cut)
+            return _simcse(config, encoder, cut)
         case m.SBERTSoftmaxConfig() | m.SBERTRegressionConfig() | m.SBERTTripletConfig():
             return _sbert(config, encoder, len(stage.data.label_names), cut)
         case m.SiameseConfig():
@@ -119,17 +122,15 @@ def _siamese(config: m.SiameseConfig, encoder: SentenceTransformer, cut: MicroBa
 
 
 def _simcse(
-    config: m.SimCSEConfig | m.SupervisedSimCSEConfig, encoder: SentenceTransformer, checkpoint: str, cut: MicroBatching
+    config: m.SimCSEConfig | m.SupervisedSimCSEConfig, encoder: SentenceTransformer, cut: MicroBatching
 ) -> SimCSE:
     if config.head == "kept":
         encoder = append_tanh_layer(encoder)
-    mlm = config.mlm
     return SimCSE(
         encoder,
         temperature=config.temperature,
         head=train_only_head(encoder) if config.head == "train_only" else None,
         hard_negative_weight=config.hard_negative_weight if isinstance(config, m.SupervisedSimCSEConfig) else 1.0,
-        masked_lm=MaskedLMTerm(encoder, checkpoint, **mlm.model_dump()) if mlm else None,
         micro_batching=cut,
     )
 

@@ -23,13 +23,13 @@ from sentemb.evaluation.readout import describe_pooling
 from sentemb.evaluation.reference import reference_rows
 from sentemb.evaluation.report import SpaceViews, evaluation_sections
 from sentemb.evaluation.scores import NamedModel, Scores, evaluate_models
-from sentemb.evaluation.suite import select
+from sentemb.evaluation.suite import Suite, select_pairs
 from sentemb.recipe.build import build_first_encoder
 from sentemb.recipe.loader import LoadedRecipe, resolved_yaml
 from sentemb.recipe.postprocess import PostprocessConfig
 from sentemb.recipe.postprocess_stage import check_width, count_texts, fit_stage
 from sentemb.recipe.report import write_report
-from sentemb.recipe.schema import Recipe, Stage
+from sentemb.recipe.schema import EncoderConfig, Recipe, Stage
 from sentemb.recipe.train_stage import train_stage
 from sentemb.saving import write_json
 from sentemb.training.run_folder import RunFolder
@@ -75,6 +75,8 @@ def train(
     stages = loaded.recipe.all_stages()
     data = [_read(stage, data_dir) for stage in stages]  # first: a broken line in the last stage is said at once
     check_width(stages, loaded.recipe.encoder)
+    asked = loaded.recipe.evaluation.suite
+    suite = None if asked is None else select_pairs([asked])  # likewise: not after hours of training
     resolved = resolved_yaml(loaded.recipe)
     if resume:
         run.resume(resolved)
@@ -98,7 +100,7 @@ def train(
     if encoder is None:
         raise ValueError("a recipe has at least one stage")
     save_encoder(encoder, run.encoder_dir)
-    scores, sections = _before_and_after(loaded, encoder, output, data_dir, console)
+    scores, sections = _before_and_after(loaded.recipe.encoder, encoder, suite, output, data_dir, console)
     run.finish({"best": run.facts["stages"][stages[-1].name].get("best")})
     write_report(run, loaded, sections)
     return TrainedRun(output, scores)
@@ -145,23 +147,26 @@ def _run_stage(
 
 
 def _before_and_after(
-    loaded: LoadedRecipe, encoder: SentenceTransformer, output: Path, data_dir: Path | None, console: Console
+    first: EncoderConfig,
+    encoder: SentenceTransformer,
+    suite: Suite | None,
+    output: Path,
+    data_dir: Path | None,
+    console: Console,
 ) -> tuple[Scores | None, list[Section]]:
     """Scores the encoder that training began with and the one it ended with; with what a report shows of the two."""
-    suite = loaded.recipe.evaluation.suite
     if suite is None:
         return None, []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    before = build_first_encoder(loaded.recipe.encoder).to(device)
+    before = build_first_encoder(first).to(device)
     models = (
         NamedModel(name, partial(embed, each.to(device)), describe_pooling(each))
         for name, each in (("before", before), ("after", encoder))
     )
-    selected = select([suite])
-    with console.status(f"scoring {suite} before and after"):
-        pairs = load_all(selected.tasks, data_dir)
+    with console.status(f"scoring {suite.name} before and after"):
+        pairs = load_all(suite.tasks, data_dir)
         spaces = SpaceViews(pairs)
-        scores = evaluate_models(models, pairs, suite=selected.name, on_vectors=spaces)
+        scores = evaluate_models(models, pairs, suite=suite.name, on_vectors=spaces)
     write_json(output / "scores.json", scores.to_json())
-    rows = reference_rows([task.name for task in selected.tasks], "all")
+    rows = reference_rows([task.name for task in suite.tasks], "all")
     return scores, evaluation_sections(scores, spaces, "all", rows)

@@ -14,9 +14,8 @@ from sentence_transformers import SentenceTransformer
 
 from sentemb.evaluation.dev import STSDevEvaluator
 from sentemb.methods.base import TrainingMethod
-from sentemb.methods.masked_lm import WithMaskedLM
 from sentemb.methods.mlm import MaskedLanguageModelling, with_held_out
-from sentemb.methods.quick_thought import QuickThought, with_concatenated
+from sentemb.methods.quick_thought import with_concatenated
 from sentemb.recipe.arguments import training_arguments
 from sentemb.recipe.build import build_method
 from sentemb.recipe.build_views import build_views
@@ -113,7 +112,7 @@ def _with_more_scores(
     """The dev score, which picks the best encoder, and what is logged beside it."""
     if isinstance(method, MaskedLanguageModelling) and held_out:
         return with_held_out(evaluator, method, replace(collator, views=None)(held_out), collator.seed)
-    if isinstance(method, (QuickThought, WithMaskedLM)) and method.second_encoder is not None:
+    if method.second_encoder is not None:
         return with_concatenated(evaluator, method.second_encoder)
     return evaluator
 

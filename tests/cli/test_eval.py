@@ -16,6 +16,7 @@ from sentemb.cli.evaluate import evaluate
 from sentemb.errors import ConfigError, DataError, ModelError, OutputError
 from tests.evaluation.fakes import write_tsv
 from tests.evaluation.pages import read_page
+from tests.evaluation.transfer_fakes import write_folder
 from tests.tiny import save_tiny
 
 app = typer.Typer()
@@ -138,6 +139,9 @@ def test_the_report_shows_what_the_scores_say(tiny: str, pairs: str, tmp_path: P
     for row, model in zip(page.tables[0][1:], content["models"], strict=True):
         assert row[1].split()[0] == f"{model['tasks'][pairs]['aggregation']['all']:.2f}"
         assert row[-1] == "mean"
+    names = [row[0] for row in page.tables[0][1:]]
+    spaces = next(table for table in page.tables if "Uniformity" in " ".join(table[0]))
+    assert [row[0] for row in spaces[1:]] == names
     facts = dict(row for table in page.tables if table[0][0] == "Fact" for row in table[1:])
     assert facts["Suite"] == pairs and facts["Model"] == other and facts["Width"] == "32"
     assert facts["Fingerprint"].startswith("sha256 ") and len(facts["Fingerprint"]) == 71
@@ -211,3 +215,42 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--aggregation" in done.stdout
+
+
+def test_transfer_tasks_stand_beside_pairs_in_a_table_and_a_list_of_their_own(
+    tiny: str, pairs: str, tmp_path: Path
+) -> None:
+    data = write_folder(tmp_path / "data")
+    other, output = str(save_tiny(tmp_path / "other", seed=1)), tmp_path / "scores.json"
+    done = run(tiny, other, "--suite", f"mr,mrpc,{pairs}", "--data", str(data), "--output", str(output))
+    assert done.exit_code == 0, done.exception
+    content = json.loads(output.read_text(encoding="utf-8"))
+    assert [list(model["tasks"]) for model in content["models"]] == [[pairs]] * 2
+    transfer = content["transfer"]
+    assert [model["name"] for model in transfer["models"]] == [tiny, other]
+    assert [(each["model"], each["task"]) for each in transfer["comparisons"]] == [(other, "mr"), (other, "mrpc")]
+    for model in transfer["models"]:
+        assert f"{model['tasks']['mr']['accuracy']:.2f}" in done.stdout
+        assert model["tasks"]["mr"]["n_rows"] == {"train": 60} and "f1" in model["tasks"]["mrpc"]
+        average = (model["tasks"]["mr"]["accuracy"] + model["tasks"]["mrpc"]["accuracy"]) / 2
+        assert model["average"]["accuracy"] == pytest.approx(average, abs=0.01)
+
+
+def test_each_text_is_encoded_once_for_both_kinds(tiny: str, tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data")
+    texts = [line.split("\t")[1] for line in (data / "senteval" / "mr.tsv").read_text().splitlines()[1:]]
+    rows = [f"{i % 6} | {text} | {texts[i - 1]}" for i, text in enumerate(texts)]
+    file = write_tsv(tmp_path / "again.tsv", "score | sentence1 | sentence2", *rows)
+    done = run(tiny, "--suite", f"mr,{file}", "--data", str(data))
+    assert f"{tiny}: {len(set(texts))} distinct texts encoded" in done.stderr
+
+
+def test_transfer_tasks_alone(tiny: str, tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data")
+    content = json.loads(run(tiny, "--suite", "mr", "--data", str(data), "--json").stdout)
+    assert content["models"] == content["comparisons"] == [] and "mr" in content["transfer"]["models"][0]["tasks"]
+    refused = run(tiny, "--suite", "mr", "--data", str(data), "--report", str(tmp_path / "page.html"))
+    assert isinstance(refused.exception, ConfigError)
+    assert str(refused.exception) == (
+        "--report: shows tasks of sentence pairs, and the suite has none. Add one: --suite stsb."
+    )

@@ -161,7 +161,7 @@ def test_vectors_are_shown_once_per_model_and_made_once_per_text(tmp_path):
         [NamedModel("a", embed), NamedModel("b", embed)],
         [load_pairs(own_task(file))],
         suite="m",
-        on_vectors=lambda name, vectors: shown.append((name, vectors.of(["ab ce", "xyz"]))),
+        on_vectors=lambda model, vectors: shown.append((model.name, vectors.of(["ab ce", "xyz"]))),
     )
     assert [name for name, _ in shown] == ["a", "b"] and sorted(encoded) == sorted(["ab cd", "xyz", "ab ce"] * 2)
     assert_allclose(shown[0][1], hashed(["ab ce", "xyz"]))

@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 from sentemb.embedding import MicroBatching, embed
 from sentemb.encoder import append_tanh_layer
 from sentemb.errors import ModelError
-from sentemb.methods.masked_lm import MaskedLMTerm
+from sentemb.methods.base import two_views
+from sentemb.methods.masked_lm import MaskedLMTerm, WithMaskedLM
 from sentemb.methods.sbert import SBERTRegression, SBERTSoftmax, SBERTTriplet
 from sentemb.methods.simcse import SimCSE, train_only_head
 from sentemb.training.collate import Collator
@@ -176,7 +177,8 @@ class TestMaskedLMTerm:
 
     def test_total_is_contrastive_plus_lambda_times_masked_lm_in_a_pass_of_its_own(self, folder):
         encoder, term = self.build(folder)
-        method = SimCSE(encoder, temperature=0.05, masked_lm=term, micro_batching=CUT).eval()
+        plain = SimCSE(encoder, temperature=0.05, micro_batching=CUT).eval()
+        method = WithMaskedLM(plain, term, two_views).eval()
         batch = Collator(encoder)([Row((s,)) for s in SENTENCES])
         ids = batch.columns[0].ids.clone()
         terms = method(batch)
@@ -184,7 +186,6 @@ class TestMaskedLMTerm:
             terms.total.item(), (terms.parts["contrastive"] + 0.1 * terms.parts["masked_lm"]).item(), rtol=1e-6
         )
         assert torch.equal(batch.columns[0].ids, ids)  # the contrastive pass saw the unmasked ids
-        plain = SimCSE(encoder, temperature=0.05, micro_batching=CUT).eval()
         assert_allclose(terms.parts["contrastive"].item(), plain(batch).total.item(), rtol=1e-6)
 
     def test_micro_batches_do_not_change_what_is_averaged(self, folder):

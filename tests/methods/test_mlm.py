@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from operator import attrgetter
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from sentemb.errors import ConfigErrors, ModelError
 from sentemb.methods.masked_lm import MaskedLM, MaskedLMTerm, WithMaskedLM
 from sentemb.methods.mlm import MaskedLanguageModelling, with_held_out
 from sentemb.methods.siamese import Siamese
+from sentemb.recipe.build import build_method
 from sentemb.recipe.loader import load_recipe
 from sentemb.recipe.run import train as train_recipe
 from sentemb.recipe.train_stage import _held_out
@@ -286,7 +288,7 @@ def test_any_method_takes_the_term(folders):
     encoder = build_encoder(str(folders / "bert"), "cls")
     method = Siamese(encoder, objective=lambda views, _: views.square().mean(), micro_batching=CUT)
     term = MaskedLMTerm(encoder, str(folders / "bert"), weight=0.5, mask_rate=0.5, masking="whole_words")
-    both = WithMaskedLM(method, term).eval()
+    both = WithMaskedLM(method, term, attrgetter("columns")).eval()
     batch = Collator(encoder, with_words=True)([Row((text,)) for text in TEXTS])
     terms = both(batch)
     assert_allclose(terms.total.item(), (method(batch).total + 0.5 * terms.parts["masked_lm"]).item(), rtol=1e-6)
@@ -305,3 +307,20 @@ def test_the_term_is_the_mean_over_the_texts_of_all_columns(folders):
     torch.manual_seed(3)
     assert sums.shape == (16, 2)
     assert_allclose(model(batch.columns, CUT).item(), (sums[:, 0].sum() / sums[:, 1].sum()).item(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "n_masked"),
+    [("smoke/simcse-mlm", 16), ("smoke/moco", 16), ("smoke/is-bert", 8), ("smoke/quick-thought", 8)],
+)
+def test_a_view_is_masked_where_a_sentence_is_seen_twice(recipe, n_masked, folders, monkeypatch):
+    stage = load_recipe(recipe).recipe.all_stages()[0]
+    config = type(stage.method).model_validate(stage.method.model_dump() | {"mlm": {}})
+    encoder = build_encoder(str(folders / "bert"), "cls")
+    method = build_method(config, stage, encoder, str(folders / "bert"), 64)
+    seen = []
+    real = MaskedLM.per_text
+    monkeypatch.setattr(MaskedLM, "per_text", lambda *args: seen.append(real(*args)) or seen[-1])
+    rows = [Row((text,), 0, number) for number, text in enumerate(TEXTS)]
+    method(Collator(method.encoder)(rows))
+    assert [len(texts) for texts in seen] == [n_masked]

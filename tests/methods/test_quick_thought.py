@@ -6,6 +6,7 @@ import json
 import math
 from functools import partial
 from itertools import chain, pairwise
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_the_masked_lm_term_is_added(tmp_path):
     method, batch = make()
     save_tiny(tmp_path)
     term = MaskedLMTerm(method.encoder, str(tmp_path), weight=0.5, mask_rate=0.3, masking="tokens")
-    both = WithMaskedLM(method, term).eval()
+    both = WithMaskedLM(method, term, attrgetter("columns")).eval()
     assert both.second_encoder is method.second_encoder
     terms = both(batch)
     expected = method(batch).total + 0.5 * terms.parts["masked_lm"]

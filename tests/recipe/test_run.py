@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from sentemb.embedding import embed
 from sentemb.encoder import load
-from sentemb.errors import DataError, OutputError
+from sentemb.errors import ConfigError, DataError, OutputError
 from sentemb.recipe.loader import load_recipe
 from sentemb.recipe.run import train
 from sentemb.training.run_folder import RunFolder
@@ -246,3 +246,13 @@ def test_sigkill_at_three_moments_and_resume_gives_the_same_bits(workplace):
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     final = [json.loads(line) for line in (workplace / "cut/stages/2-second/metrics.jsonl").read_text().splitlines()]
     assert all(math.isfinite(line.get("loss", 0.0)) for line in final)
+
+
+def test_a_suite_that_trains_classifiers_is_refused_before_anything_is_trained(workplace):
+    with pytest.raises(ConfigError) as caught:
+        run(workplace, overrides=["evaluation.suite=senteval"])
+    assert str(caught.value) == (
+        "suite: mr trains a classifier; here only pairs are scored. "
+        "Name pairs, as stsb, and score the rest with sentemb eval --suite senteval."
+    )
+    assert not (workplace / "run").exists()

@@ -17,7 +17,8 @@ from transformers import TrainerCallback, set_seed
 from sentemb.embedding import MicroBatching, embed
 from sentemb.encoder import build_encoder, load
 from sentemb.errors import ModelError
-from sentemb.methods.masked_lm import MaskedLMTerm
+from sentemb.methods.base import two_views
+from sentemb.methods.masked_lm import MaskedLMTerm, WithMaskedLM
 from sentemb.methods.sbert import SBERTSoftmax
 from sentemb.methods.siamese import Siamese
 from sentemb.methods.simcse import SimCSE, train_only_head
@@ -72,7 +73,8 @@ def trainer(folder, output: Path, kind="simcse", *, callbacks=(), dev=None, **se
     cut = MicroBatching(64, config.gradient_cache)
     if kind == "simcse":
         term = MaskedLMTerm(encoder, str(folder), weight=0.1, mask_rate=0.15, masking="tokens")
-        method = SimCSE(encoder, temperature=0.05, head=train_only_head(encoder), masked_lm=term, micro_batching=cut)
+        simcse = SimCSE(encoder, temperature=0.05, head=train_only_head(encoder), micro_batching=cut)
+        method = WithMaskedLM(simcse, term, two_views)
         rows = [Row((text,)) for text in TEXTS]
     else:
         method = SBERTSoftmax(encoder, n_labels=3, concatenation="u,v,|u-v|", micro_batching=cut)
@@ -183,7 +185,7 @@ def test_gradient_accumulation_is_the_mean_over_batches(folder, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_message(folder, tmp_path):
     run = trainer(folder, tmp_path)
-    run.model.temperature = 1e-45
+    run.model.method.temperature = 1e-45
     with pytest.raises(ModelError, match="step 2: the loss is nan"):
         run.train()
 
